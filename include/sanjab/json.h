@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sanjab/json.h: JSON values (RFC 8259).
+ *
+ * A value is immutable and lives in an arena. It is read with the sj_json_get functions and made
+ * either by parsing or by the builder:
+ *
+ *         const sj_json *v;
+ *         r = sj_json_parse(arena, SJ_STR("{\"a\": [1, 2]}"), 0, &v, NULL);
+ *         const sj_json *a = sj_json_member(v, "a");
+ *         int64_t first;
+ *         r = sj_json_int(sj_json_at(a, 0), &first);
+ *
+ * Integers are exact over the whole of int64_t; an integer outside it keeps its digits
+ * (SJ_JSON_NUMBER_TEXT) and is written as it came. Doubles are written in the shortest form that
+ * reads back as the same double. A value that was parsed and is only passed on is written as the
+ * very bytes that came (sj_json_raw), so that nothing is lost between two other programs.
+ *
+ * Every getter accepts NULL and answers -ENOENT for it, so that a chain of look-ups needs one
+ * check at its end.
+ */
+#ifndef SANJAB_JSON_H
+#define SANJAB_JSON_H
+
+#include <sanjab/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits: the nesting, and the bytes of one text, unless sj_json_parse_limited says less. */
+#define SJ_JSON_DEPTH_MAX 256
+#define SJ_JSON_SIZE_MAX  ((size_t)64 << 20)
+
+typedef enum sj_json_type {
+        SJ_JSON_NULL,
+        SJ_JSON_BOOL,
+        SJ_JSON_INT,
+        SJ_JSON_DOUBLE,
+        SJ_JSON_NUMBER_TEXT, /* an integer that int64_t cannot hold: its digits */
+        SJ_JSON_STRING,
+        SJ_JSON_ARRAY,
+        SJ_JSON_OBJECT,
+} sj_json_type;
+
+typedef struct sj_json sj_json;
+
+typedef enum sj_json_flags {
+        /*
+         * Python's dialect, as json.dumps writes it: NaN, Infinity and -Infinity are numbers,
+         * and a lone surrogate (\ud800) is a character, kept as its three WTF-8 bytes.
+         */
+        SJ_JSON_PYTHON = 1 << 0,
+        /* Writing: all but ASCII as \u escapes, as Python's ensure_ascii. */
+        SJ_JSON_ASCII = 1 << 1,
+        /* Writing: ", " and ": " between the parts, as Python's default. */
+        SJ_JSON_SPACED = 1 << 2,
+        /* Writing: indented by two spaces, for people. */
+        SJ_JSON_PRETTY = 1 << 3,
+} sj_json_flags;
+
+/* Where and why a text was refused. */
+typedef struct sj_json_error {
+        size_t offset;      /* in bytes, from 0 */
+        unsigned line;      /* from 1 */
+        unsigned column;    /* in bytes, from 1 */
+        const char *reason; /* a static English sentence part, as "a string is not closed" */
+} sj_json_error;
+
+/*
+ * Parses the one value that text holds. The text is copied where it must outlive the call: the
+ * value depends on the arena only.
+ * Errors: -EBADMSG the text is not JSON; -EMSGSIZE it is longer or deeper than the limits;
+ * -ENOMEM. *ret_error (may be NULL) is filled for the first two.
+ */
+SJ_PUBLIC int sj_json_parse(sj_arena *arena, sj_str text, unsigned flags, const sj_json **ret,
+                            sj_json_error *ret_error);
+
+/* As sj_json_parse, with limits of the caller's (at most the ones above). */
+SJ_PUBLIC int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t size_max,
+                                    unsigned depth_max, const sj_json **ret,
+                                    sj_json_error *ret_error);
+
+/* The type of v; SJ_JSON_NULL for NULL. */
+SJ_PUBLIC sj_json_type sj_json_type_of(const sj_json *v);
+/* "null", "boolean", "integer", "number", "string", "array", "object". */
+SJ_PUBLIC const char *sj_json_type_name(const sj_json *v);
+static inline bool sj_json_is_null(const sj_json *v)
+{
+        return sj_json_type_of(v) == SJ_JSON_NULL;
+}
+
+/*
+ * The value as a C type. -ENOENT: v is NULL; -EINVAL: another type; -ERANGE: an integer that the
+ * C type cannot hold. sj_json_int accepts a double without a fraction, if it is exact;
+ * sj_json_double accepts any number (an integer is rounded to the nearest double).
+ */
+SJ_PUBLIC int sj_json_bool(const sj_json *v, bool *ret);
+SJ_PUBLIC int sj_json_int(const sj_json *v, int64_t *ret);
+SJ_PUBLIC int sj_json_double(const sj_json *v, double *ret);
+/* The characters, with escapes undone; a NUL follows them, and there may be NULs inside. */
+SJ_PUBLIC int sj_json_string(const sj_json *v, sj_str *ret);
+
+/* The number of elements or members; 0 for every other type and for NULL. */
+SJ_PUBLIC size_t sj_json_count(const sj_json *v);
+/* Element i of an array, value i of an object; NULL outside, and for every other type. */
+SJ_PUBLIC const sj_json *sj_json_at(const sj_json *v, size_t i);
+/* The name of member i of an object; the empty view outside. */
+SJ_PUBLIC sj_str sj_json_name_at(const sj_json *v, size_t i);
+/* The member with that name (of several the last, as in Python), or NULL. */
+SJ_PUBLIC const sj_json *sj_json_member(const sj_json *v, const char *name);
+
+/* Loops: SJ_JSON_EACH(array, i, element) { ... } */
+#define SJ_JSON_EACH(array, i, element)                     \
+        for (size_t i = 0; (i) < sj_json_count(array); i++) \
+                for (const sj_json *element = sj_json_at(array, i); element; (element) = NULL)
+
+/*
+ * Making values. Each returns a value in the arena, or NULL when there is no memory. A NULL where
+ * a value is expected makes the result NULL, so that one check at the end is enough.
+ */
+SJ_PUBLIC const sj_json *sj_json_new_null(sj_arena *arena);
+SJ_PUBLIC const sj_json *sj_json_new_bool(sj_arena *arena, bool value);
+SJ_PUBLIC const sj_json *sj_json_new_int(sj_arena *arena, int64_t value);
+SJ_PUBLIC const sj_json *sj_json_new_double(sj_arena *arena, double value);
+/* A copy of text; invalid UTF-8 gives NULL (with errno untouched), WTF-8 surrogates are kept. */
+SJ_PUBLIC const sj_json *sj_json_new_string(sj_arena *arena, sj_str text);
+SJ_PUBLIC const sj_json *sj_json_new_array(sj_arena *arena, const sj_json *const elements[],
+                                           size_t n);
+/* n members: names[i] with values[i]; the names are copied. */
+SJ_PUBLIC const sj_json *sj_json_new_object(sj_arena *arena, const sj_str names[],
+                                            const sj_json *const values[], size_t n);
+/* A value whose written form is text, which is checked as by sj_json_parse; NULL if it is wrong. */
+SJ_PUBLIC const sj_json *sj_json_new_raw(sj_arena *arena, sj_str text, unsigned flags);
+
+/*
+ * A builder writes JSON text straight into a growing buffer, without values in between. Begin and
+ * end calls must pair; the commas are its own. An error (-ENOMEM, -EINVAL for a call out of place
+ * or text that is not UTF-8) stays, later calls do nothing, and sj_json_writer_end tells it.
+ */
+typedef struct sj_json_writer sj_json_writer;
+SJ_PUBLIC int sj_json_writer_new(unsigned flags, sj_json_writer **ret);
+SJ_PUBLIC void sj_json_writer_free(sj_json_writer *w);
+/* Makes it empty again, keeping its memory; clears the error. */
+SJ_PUBLIC void sj_json_writer_reset(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_object_begin(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_object_end(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_array_begin(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_array_end(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_name(sj_json_writer *w, const char *name);
+SJ_PUBLIC void sj_json_write_null(sj_json_writer *w);
+SJ_PUBLIC void sj_json_write_bool(sj_json_writer *w, bool value);
+SJ_PUBLIC void sj_json_write_int(sj_json_writer *w, int64_t value);
+SJ_PUBLIC void sj_json_write_double(sj_json_writer *w, double value);
+SJ_PUBLIC void sj_json_write_string(sj_json_writer *w, sj_str text);
+/* A value, as it came if it was parsed and the flags allow its bytes; NULL is written as null. */
+SJ_PUBLIC void sj_json_write_value(sj_json_writer *w, const sj_json *v);
+/* JSON text that is known to be valid, as it is. */
+SJ_PUBLIC void sj_json_write_raw(sj_json_writer *w, sj_str text);
+/* The whole text, NUL-terminated, valid until the writer is next used; or the first error. */
+SJ_PUBLIC int sj_json_writer_end(sj_json_writer *w, sj_str *ret);
+
+/* The text of v in the arena, NUL-terminated. -ENOMEM. */
+SJ_PUBLIC int sj_json_text(sj_arena *arena, const sj_json *v, unsigned flags, sj_str *ret);
+
+/* The bytes that v was parsed from, or the empty view if it was built. */
+SJ_PUBLIC sj_str sj_json_raw(const sj_json *v);
+
+/* Whether a and b are the same value: objects in any order of members, 1 and 1.0 differ. */
+SJ_PUBLIC bool sj_json_equal(const sj_json *a, const sj_json *b);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
