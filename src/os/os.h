@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os: the seam. The only place that asks the system for time, randomness, readiness, bytes,
+ * files, processes, threads and memory maps. Everything else of ours goes through here, so that
+ * a program can be linked with os_sim instead of os_linux and then runs in a world that one seed
+ * decides: the clock jumps when all are idle, the wire delays and breaks, and a failing run
+ * replays exactly.
+ *
+ * The choice is made by the linker: production pays no pointer and no branch for it.
+ *
+ * Conventions: 0 or more on success, a negative errno value on failure; every descriptor is made
+ * close-on-exec, and every socket and pipe non-blocking; EINTR never comes out. None of these is
+ * a cancellation point: they return at once unless said otherwise.
+ */
+#ifndef SANJAB_OS_OS_H
+#define SANJAB_OS_OS_H
+
+#include <sanjab/time.h>
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* ── Which world this is ─────────────────────────────────────────────────────────────────── */
+
+/* Whether this program is linked with the simulator. */
+extern const bool os_simulated;
+
+/*
+ * A choice among n > 0 that the program may make freely (which ready fiber runs). The real world
+ * always takes 0, so that its order is first in, first out; the simulator draws from its seed.
+ */
+size_t os_choose(size_t n);
+
+/*
+ * True once in about `one_in` calls under the simulator, never otherwise: the place where a rare
+ * path is taken on purpose (a short read, a tiny buffer, an early timer).
+ */
+bool os_mischief(unsigned one_in);
+
+/* ── Time and randomness ─────────────────────────────────────────────────────────────────── */
+
+sj_time os_now(void);
+sj_wall os_wall(void);
+/* n unpredictable bytes; never fails (it aborts when the system has none). */
+void os_random(void *bytes, size_t n);
+
+/* ── Readiness ───────────────────────────────────────────────────────────────────────────── */
+
+enum {
+        OS_READABLE = 1, /* also: hung up, or failed; the next call tells */
+        OS_WRITABLE = 2, /* also: hung up, or failed */
+};
+
+typedef struct os_event {
+        void *token;
+        unsigned ready; /* OS_READABLE | OS_WRITABLE */
+} os_event;
+
+typedef struct os_poller os_poller;
+
+int os_poller_new(os_poller **ret);
+void os_poller_free(os_poller *poller);
+
+/*
+ * Reports each change of fd to ready, in both directions, until os_poller_forget: edge-triggered,
+ * one registration for the life of the descriptor. -EPERM: a file that is always ready.
+ */
+int os_poller_watch(os_poller *poller, int fd, void *token);
+
+/*
+ * Reports once when fd is ready for what `ready` says (level-triggered, one shot), whoever owns
+ * it; may be called again for the same fd, which replaces what it said. -EPERM as above.
+ */
+int os_poller_arm(os_poller *poller, int fd, unsigned ready, void *token);
+
+/* No more reports for fd, not even those already on their way. Call it before closing fd. */
+void os_poller_forget(os_poller *poller, int fd);
+
+/*
+ * Blocks until something is ready, the deadline has passed or os_poller_wake was called. Returns
+ * the number of events written (at most n), 0 for the two others.
+ */
+int os_poller_wait(os_poller *poller, os_event events[], size_t n, sj_time deadline);
+
+/* Ends a wait that runs, or else the next one. From any thread, and from a signal handler. */
+void os_poller_wake(os_poller *poller);
+
+/* ── Descriptors ─────────────────────────────────────────────────────────────────────────── */
+
+/* Closes; a negative fd is allowed and ignored. */
+void os_close(int fd);
+/* Bytes read (0: the end) or written; -EAGAIN when it would block. For pipes and terminals. */
+ssize_t os_read(int fd, void *data, size_t n);
+ssize_t os_write(int fd, const void *data, size_t n);
+int os_pipe(int ret_fds[2]);
+int os_set_nonblocking(int fd, bool on);
+
+/* An event counter: write side rings, read side becomes readable; works between processes. */
+int os_bell_new(void);
+void os_bell_ring(int fd);
+/* Clears it; the number of rings since the last time. */
+uint64_t os_bell_clear(int fd);
+
+/* ── Sockets ─────────────────────────────────────────────────────────────────────────────── */
+
+/* A stream or datagram socket: domain AF_INET, AF_INET6 or AF_UNIX. */
+int os_socket(int domain, int type);
+int os_socket_pair(int ret_fds[2]);
+int os_bind(int fd, const struct sockaddr *address, socklen_t n);
+int os_listen(int fd, int backlog);
+/* 0, or -EINPROGRESS: wait until writable, then os_connect_result. */
+int os_connect(int fd, const struct sockaddr *address, socklen_t n);
+int os_connect_result(int fd);
+/* The new descriptor; -EAGAIN none waits; -EMFILE and so on. address may be NULL. */
+int os_accept(int fd, struct sockaddr_storage *ret_address);
+ssize_t os_recv(int fd, void *data, size_t n);
+/* Never raises SIGPIPE: -EPIPE. */
+ssize_t os_send(int fd, const void *data, size_t n);
+ssize_t os_sendv(int fd, const struct iovec parts[], int n);
+/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
+int os_shutdown(int fd, int how);
+int os_socket_name(int fd, struct sockaddr_storage *ret);
+int os_peer_name(int fd, struct sockaddr_storage *ret);
+int os_set_option(int fd, int level, int option, int value);
+
+/* ── Files: these may block, so they are called on a thread of the pool ──────────────────── */
+
+typedef struct os_stat {
+        uint64_t size;
+        uint64_t inode;
+        uint64_t device;
+        uint32_t mode; /* st_mode: kind and permissions */
+        uint32_t owner;
+        uint32_t group;
+        sj_wall modified;
+} os_stat;
+
+/* flags and mode as open(2). */
+int os_open(const char *path, int flags, unsigned mode);
+ssize_t os_pread(int fd, void *data, size_t n, uint64_t offset);
+ssize_t os_pwrite(int fd, const void *data, size_t n, uint64_t offset);
+int os_fsync(int fd);
+int os_truncate(int fd, uint64_t size);
+int os_fstat(int fd, os_stat *ret);
+/* Follows links unless nofollow. */
+int os_stat_path(const char *path, bool nofollow, os_stat *ret);
+int os_rename(const char *from, const char *to);
+int os_unlink(const char *path);
+int os_mkdir(const char *path, unsigned mode);
+int os_rmdir(const char *path);
+int os_chmod(const char *path, unsigned mode);
+/* The absolute path of `path` with links resolved, or -errno; size >= PATH_MAX. */
+int os_real_path(const char *path, char *ret, size_t size);
+/* Calls each for every entry but . and .., until it returns non-zero, which is returned. */
+int os_read_dir(const char *path, int (*each)(void *arg, const char *name), void *arg);
+/* An advisory lock on an open file (flock): exclusive or shared; -EAGAIN when held and !wait. */
+int os_lock_file(int fd, bool exclusive, bool wait);
+void os_unlock_file(int fd);
+/* A descriptor that becomes readable when the file or folder at path changes (inotify). */
+int os_watch_path(const char *path);
+/* Drops what such a descriptor has to report. */
+void os_watch_clear(int fd);
+
+/* ── Processes ───────────────────────────────────────────────────────────────────────────── */
+
+typedef struct os_spawn_fd {
+        int parent; /* the descriptor here */
+        int child;  /* its number there */
+} os_spawn_fd;
+
+/*
+ * Starts the program at path (no search) with argv and environment (NULL: this one's). The child
+ * has only the descriptors of fds, default signal actions and an empty signal mask; with
+ * die_with_parent it gets SIGKILL when this thread's process ends. *ret_pidfd becomes readable
+ * when it ends. -ENOENT, -EACCES and so on when it could not be executed.
+ */
+int os_spawn(const char *path, char *const argv[], char *const environment[],
+             const os_spawn_fd fds[], size_t n, bool die_with_parent, int *ret_pid, int *ret_pidfd);
+/* The status as waitpid's, of a child that has ended; -EAGAIN while it runs. */
+int os_wait_child(int pidfd, int *ret_status);
+int os_kill(int pidfd, int signo);
+int os_pid(void);
+uint32_t os_user(void);
+/* The path of the running program, NUL-terminated. */
+int os_self_path(char *ret, size_t size);
+int os_host_name(char *ret, size_t size);
+/* The number of processors this process may use, at least 1. */
+unsigned os_processors(void);
+
+/*
+ * A descriptor from which os_signal_next takes the signals of the list; they are blocked in this
+ * thread from now on. Call it before threads are started, which inherit the mask.
+ */
+int os_signal_open(const int signals[], size_t n);
+/* The next signal that came, or -EAGAIN. */
+int os_signal_next(int fd);
+
+/* ── Threads ─────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct os_thread os_thread;
+/* Starts a thread with all signals blocked. name: at most 15 characters. */
+int os_thread_start(void *(*body)(void *), void *arg, const char *name, os_thread **ret);
+/* Waits for its end and frees it. Blocks the thread. */
+void os_thread_join(os_thread *thread);
+
+/*
+ * Blocks the thread while *word == expected, until os_futex_wake or the deadline: 0, -EAGAIN (it
+ * was not equal) or -ETIMEDOUT; may return early. shared: the word is in memory of two processes.
+ */
+int os_futex_wait(_Atomic uint32_t *word, uint32_t expected, sj_time deadline, bool shared);
+void os_futex_wake(_Atomic uint32_t *word, unsigned most, bool shared);
+
+/* ── Memory ──────────────────────────────────────────────────────────────────────────────── */
+
+/* Reserves zeroed memory that is committed as it is touched; NULL when there is none. */
+void *os_map(size_t size);
+void os_unmap(void *memory, size_t size);
+/* Makes the pages fault on any access: 0, or -errno when the limit on mappings is reached. */
+int os_guard(void *memory, size_t size);
+/* Gives the pages' memory back; they read as zero afterwards. */
+void os_discard(void *memory, size_t size);
+/* A file in memory that other processes can map; its descriptor. */
+int os_shared_new(const char *name, size_t size);
+void *os_shared_map(int fd, size_t size);
+
+#endif
