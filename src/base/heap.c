@@ -1,123 +1,102 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The nodes of a 4-ary tree, level by level in one array: the children of i are 4i+1 .. 4i+4.
- * Four children rather than two: half the levels, and a node's children share a cache line.
+ * A pairing heap. Each node has its children in a list, none of them less than it:
  *
- * Invariant: no node comes before its parent, where "before" is by key and then by sequence; and
- * nodes[i]->index == i + 1. Since no two nodes compare equal, the order of the tops is fully
- * decided by the order of the calls, which a simulation relies on.
+ *         root ─child─► c1 ─sibling─► c2 ─sibling─► c3
+ *
+ * Adding compares with the root alone, and a timer that is taken out before it fires has mostly
+ * no children: both are a few stores, which is what the timers of a loop do all day. An array
+ * heap would touch less memory on the way down, but must grow, and a wait may not fail for that.
  */
 #include "base/heap.h"
 
-#include <stdlib.h>
-
-enum { HEAP_ARITY = 4, HEAP_FIRST = 16 };
-
-static bool before(const heap_node *a, const heap_node *b)
+static bool less(const heap_node *a, const heap_node *b)
 {
-        return a->key != b->key ? a->key < b->key : a->sequence < b->sequence;
+        return a->key < b->key || (a->key == b->key && a->sequence < b->sequence);
 }
 
-static void put(heap *h, size_t i, heap_node *node)
+/* Makes the greater of two roots the first child of the other, which is returned. */
+static heap_node *meld(heap_node *a, heap_node *b)
 {
-        h->nodes[i] = node;
-        node->index = i + 1;
-}
-
-/* node belongs at i or above: shifts later parents down and puts it. */
-static void sift_up(heap *h, size_t i, heap_node *node)
-{
-        while (i > 0) {
-                size_t parent = (i - 1) / HEAP_ARITY;
-                if (!before(node, h->nodes[parent]))
-                        break;
-                put(h, i, h->nodes[parent]);
-                i = parent;
+        if (!a || !b)
+                return a ? a : b;
+        if (less(b, a)) {
+                heap_node *swap = a;
+                a = b;
+                b = swap;
         }
-        put(h, i, node);
+        b->previous = a;
+        b->sibling = a->child;
+        if (a->child)
+                a->child->previous = b;
+        a->child = b;
+        return a;
 }
 
-static size_t least_child(const heap *h, size_t first)
+/* Melds a list of siblings: in pairs from the left, then the pairs from the right. */
+static heap_node *meld_siblings(heap_node *first)
 {
-        size_t end = first + HEAP_ARITY < h->n ? first + HEAP_ARITY : h->n;
-        size_t least = first;
-        for (size_t i = first + 1; i < end; i++)
-                if (before(h->nodes[i], h->nodes[least]))
-                        least = i;
-        return least;
-}
-
-/* node belongs at i or below: shifts earlier children up and puts it. */
-static void sift_down(heap *h, size_t i, heap_node *node)
-{
-        for (;;) {
-                size_t first = i * HEAP_ARITY + 1;
-                if (first >= h->n)
-                        break;
-                size_t child = least_child(h, first);
-                if (!before(h->nodes[child], node))
-                        break;
-                put(h, i, h->nodes[child]);
-                i = child;
+        heap_node *pairs = NULL;
+        while (first) {
+                heap_node *a = first, *b = a->sibling;
+                first = b ? b->sibling : NULL;
+                a->sibling = NULL;
+                if (b)
+                        b->sibling = NULL;
+                heap_node *pair = meld(a, b);
+                pair->sibling = pairs;
+                pairs = pair;
         }
-        put(h, i, node);
+        heap_node *root = NULL;
+        while (pairs) {
+                heap_node *next = pairs->sibling;
+                pairs->sibling = NULL;
+                root = meld(root, pairs);
+                pairs = next;
+        }
+        return root;
 }
 
-void heap_fini(heap *h)
+static void set_root(heap *h, heap_node *root)
 {
-        if (!h)
-                return;
-        free(h->nodes);
-        *h = (heap){0};
+        h->root = root;
+        if (root) {
+                root->previous = root;
+                root->sibling = NULL;
+        }
 }
 
-int heap_reserve(heap *h, size_t n)
+void heap_add(heap *h, heap_node *node, int64_t key)
 {
-        if (n <= h->capacity)
-                return 0;
-        size_t capacity = h->capacity ? h->capacity * 2 : HEAP_FIRST;
-        if (capacity < n)
-                capacity = n;
-        if (capacity > SIZE_MAX / HEAP_ARITY / sizeof(*h->nodes))
-                return -ENOMEM;
-        heap_node **nodes = realloc(h->nodes, capacity * sizeof(*nodes));
-        if (!nodes)
-                return -ENOMEM;
-        h->nodes = nodes;
-        h->capacity = capacity;
-        return 0;
-}
-
-int heap_add(heap *h, heap_node *node, int64_t key)
-{
-        int r = heap_reserve(h, h->n + 1);
-        if (r < 0)
-                return r;
-        node->key = key;
-        node->sequence = h->next_sequence++;
-        sift_up(h, h->n++, node);
-        return 0;
+        *node = (heap_node){.key = key, .sequence = h->next_sequence++};
+        set_root(h, meld(h->root, node));
+        h->n++;
 }
 
 void heap_remove(heap *h, heap_node *node)
 {
-        if (!node->index)
+        if (!heap_holds(node))
                 return;
-        size_t i = node->index - 1;
-        node->index = 0;
-        heap_node *last = h->nodes[--h->n];
-        if (last == node)
-                return;
-        if (i > 0 && before(last, h->nodes[(i - 1) / HEAP_ARITY]))
-                sift_up(h, i, last);
-        else
-                sift_down(h, i, last);
+        heap_node *orphans = meld_siblings(node->child);
+        if (node == h->root) {
+                set_root(h, orphans);
+        } else {
+                if (node->previous->child == node)
+                        node->previous->child = node->sibling;
+                else
+                        node->previous->sibling = node->sibling;
+                if (node->sibling)
+                        node->sibling->previous = node->previous;
+                set_root(h, meld(h->root, orphans));
+        }
+        node->child = node->sibling = node->previous = NULL;
+        h->n--;
 }
 
 heap_node *heap_pop(heap *h)
 {
-        heap_node *node = heap_top(h);
-        if (node)
-                heap_remove(h, node);
-        return node;
+        heap_node *top = h->root;
+        if (top)
+                heap_remove(h, top);
+        return top;
 }
