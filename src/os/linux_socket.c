@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors, pipes and sockets: thin on purpose. What each adds to its system call is the
+ * house's rule: close-on-exec and non-blocking from birth, no EINTR, no SIGPIPE, -errno.
+ */
+#include "os/os.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Repeats a call while signals interrupt it. */
+#define RETRY(ret, call)        \
+        do                      \
+                (ret) = (call); \
+        while ((ret) < 0 && errno == EINTR)
+
+static ssize_t result(ssize_t n)
+{
+        return n < 0 ? -errno : n;
+}
+
+void os_close(int fd)
+{
+        /* Linux has closed it even when it says EINTR: trying again would close another's. */
+        if (fd >= 0)
+                close(fd);
+}
+
+ssize_t os_read(int fd, void *data, size_t n)
+{
+        ssize_t got;
+        RETRY(got, read(fd, data, n));
+        return result(got);
+}
+
+/* Takes back the SIGPIPE that a write to this thread has raised. */
+static void swallow_sigpipe(const sigset_t *sigpipe)
+{
+        struct timespec now = {0};
+        while (sigtimedwait(sigpipe, NULL, &now) < 0 && errno == EINTR)
+                continue;
+}
+
+ssize_t os_write(int fd, const void *data, size_t n)
+{
+        /* write(2) has no MSG_NOSIGNAL, and the handlers belong to the program. */
+        sigset_t sigpipe, pending, before;
+        sigemptyset(&sigpipe);
+        sigaddset(&sigpipe, SIGPIPE);
+        sigpending(&pending);
+        pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+        ssize_t put;
+        RETRY(put, write(fd, data, n));
+        put = result(put);
+        if (put == -EPIPE && !sigismember(&pending, SIGPIPE))
+                swallow_sigpipe(&sigpipe);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return put;
+}
+
+int os_pipe(int ret_fds[2])
+{
+        return pipe2(ret_fds, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int os_set_nonblocking(int fd, bool on)
+{
+        int flags = fcntl(fd, F_GETFL);
+        if (flags < 0)
+                return -errno;
+        int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+        return wanted != flags && fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
+}
+
+int os_socket(int domain, int type)
+{
+        int fd = socket(domain, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        return fd < 0 ? -errno : fd;
+}
+
+int os_socket_pair(int ret_fds[2])
+{
+        int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+        return socketpair(AF_UNIX, type, 0, ret_fds) < 0 ? -errno : 0;
+}
+
+int os_bind(int fd, const struct sockaddr *address, socklen_t n)
+{
+        return bind(fd, address, n) < 0 ? -errno : 0;
+}
+
+int os_listen(int fd, int backlog)
+{
+        return listen(fd, backlog) < 0 ? -errno : 0;
+}
+
+int os_connect(int fd, const struct sockaddr *address, socklen_t n)
+{
+        if (connect(fd, address, n) == 0)
+                return 0;
+        /* An interrupted connect goes on by itself (POSIX connect). */
+        return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+int os_connect_result(int fd)
+{
+        int error = 0;
+        socklen_t n = sizeof(error);
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+                return -errno;
+        return -error;
+}
+
+int os_accept(int fd, struct sockaddr_storage *ret_address)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t n = sizeof(address);
+        int got;
+        /* A connection that broke while it waited is nobody's news: take the next. */
+        do
+                got = accept4(fd, (struct sockaddr *)&address, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        while (got < 0 && (errno == EINTR || errno == ECONNABORTED));
+        if (got < 0)
+                return -errno;
+        if (ret_address)
+                *ret_address = address;
+        return got;
+}
+
+ssize_t os_recv(int fd, void *data, size_t n)
+{
+        ssize_t got;
+        RETRY(got, recv(fd, data, n, 0));
+        return result(got);
+}
+
+ssize_t os_send(int fd, const void *data, size_t n)
+{
+        ssize_t put;
+        RETRY(put, send(fd, data, n, MSG_NOSIGNAL));
+        return result(put);
+}
+
+ssize_t os_sendv(int fd, const struct iovec parts[], int n)
+{
+        if (n < 0)
+                return -EINVAL;
+        struct msghdr message = {
+                .msg_iov = (struct iovec *)(uintptr_t)parts,
+                .msg_iovlen = (size_t)(n < IOV_MAX ? n : IOV_MAX),
+        };
+        ssize_t put;
+        RETRY(put, sendmsg(fd, &message, MSG_NOSIGNAL));
+        return result(put);
+}
+
+int os_shutdown(int fd, int how)
+{
+        return shutdown(fd, how) < 0 ? -errno : 0;
+}
+
+typedef int name_fn(int fd, struct sockaddr *address, socklen_t *n);
+
+static int name_by(name_fn *ask, int fd, struct sockaddr_storage *ret)
+{
+        struct sockaddr_storage address = {0};
+        socklen_t n = sizeof(address);
+        if (ask(fd, (struct sockaddr *)&address, &n) < 0)
+                return -errno;
+        *ret = address;
+        return 0;
+}
+
+int os_socket_name(int fd, struct sockaddr_storage *ret)
+{
+        return name_by(getsockname, fd, ret);
+}
+
+int os_peer_name(int fd, struct sockaddr_storage *ret)
+{
+        return name_by(getpeername, fd, ret);
+}
+
+int os_set_option(int fd, int level, int option, int value)
+{
+        return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
