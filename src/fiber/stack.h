@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stack: the stacks of one loop's fibers, each with a guard at its low end and an object of its
+ * owner's at its high end, so that a fiber needs no memory but its stack. Used by one thread.
+ */
+#ifndef SANJAB_FIBER_STACK_H
+#define SANJAB_FIBER_STACK_H
+
+#include "base/list.h"
+#include "fiber/sanitize.h"
+
+#include <sanjab/fiber.h>
+
+#include <stdint.h>
+
+/* The memory of one stack, with its object. Instrumented code has larger frames. */
+#if SANITIZE_ANY
+#define STACK_SIZE ((size_t)1024 * 1024)
+#else
+#define STACK_SIZE SJ_STACK_SIZE
+#endif
+/* More than a page, since a frame may have an array larger than that and not touch all of it. */
+#define STACK_GUARD ((size_t)16 * 1024)
+/* The largest object. */
+#define STACK_OBJECT_MAX ((size_t)1024)
+
+typedef struct stack_slab stack_slab;
+
+/* Lies at the high end of its own memory. */
+typedef struct stack {
+        struct stack *next; /* private */
+        stack_slab *slab;   /* private */
+        char *low;          /* the lowest byte that may be used; the guard is below */
+        size_t size;        /* from low to the object; low + size is aligned to 64 */
+        void *object;       /* of the size told to stack_pool_init, aligned to 64 */
+} stack;
+
+typedef struct stack_pool {
+        size_t object_size;
+        stack *hot;      /* freed last, taken first */
+        unsigned n_hot;  /* length of hot */
+        size_t in_use;   /* taken and not given back */
+        size_t n_cold;   /* free in slabs, used before */
+        list with_cold;  /* slabs that have stacks which were used before */
+        list with_fresh; /* slabs that have stacks which were never used */
+        list slabs;      /* all */
+        size_t n_slabs;
+        bool probe; /* look for deep use when a stack comes back */
+} stack_pool;
+
+/* Takes no memory yet. object_size <= STACK_OBJECT_MAX. */
+void stack_pool_init(stack_pool *pool, size_t object_size);
+
+/* Unmaps all, also the stacks that are in use. */
+void stack_pool_fini(stack_pool *pool);
+
+/*
+ * Takes a stack. Its object is zero when the stack is used for the first time, and else as it was
+ * left. -ENOMEM; -ENOBUFS the limit on mappings is reached: the pool is as before.
+ */
+int stack_alloc(stack_pool *pool, stack **ret);
+
+/* Gives it back; nobody may be running on it. Memory of the object stays readable until reuse. */
+void stack_free(stack_pool *pool, stack *s);
+
+/* The stack whose memory or guard holds the address, or NULL. Safe in a signal handler. */
+stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guard);
+
+#endif
