@@ -56,6 +56,12 @@ static inline bool sj_str_equal(sj_str a, sj_str b)
         return a.n == b.n && (a.n == 0 || memcmp(a.data, b.data, a.n) == 0);
 }
 
+/* A link of a list: private, here because it is a part of what lies in the caller's storage. */
+struct sj_list {
+        struct sj_list *next;
+        struct sj_list *prev;
+};
+
 /*
  * A short English text for an error, for people: sj_strerror(-ETIMEDOUT) is "timed out".
  * Accepts the negative value and the positive one. Never NULL, static storage, thread-safe.

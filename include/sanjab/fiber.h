@@ -68,9 +68,8 @@ SJ_PUBLIC sj_loop *sj_loop_current(void);
 
 /*
  * Runs fn(arg) on the loop's thread, soon, in the order of posting, outside of any fiber: it must
- * not block, and returns what it likes (a failure is logged). From any thread. The post owns no
- * memory of the caller's but what arg points to. -ENOMEM; -ESHUTDOWN the loop has ended.
- * The loop must be kept alive by the caller's knowledge (a fiber that waits for the outcome).
+ * not block; what it returns is ignored. From any thread. -ENOMEM.
+ * The loop must live until then: have a fiber of it wait for the outcome.
  */
 SJ_PUBLIC int sj_post(sj_loop *loop, sj_fn *fn, void *arg);
 
@@ -196,10 +195,10 @@ SJ_PUBLIC const char *sj_fiber_name(const sj_fiber *f);
  * The owner keeps it alive until all who wait have returned and the setter's call has.
  */
 typedef struct sj_future {
-        _Atomic uint32_t state; /* private, as all below */
+        uint32_t state; /* private, as all below */
         int result;
         void *value;
-        void *waiters;
+        struct sj_list waiters;
 } sj_future;
 
 #define SJ_FUTURE_INIT \
@@ -242,15 +241,10 @@ SJ_PUBLIC size_t sj_chan_count(const sj_chan *c);
 
 /* ── Locks and events ────────────────────────────────────────────────────────────────────── */
 
-typedef struct sj_waiters {
-        void *first;
-        void *last;
-} sj_waiters;
-
 /* Mutual exclusion between fibers of one loop, in the order of asking. */
 typedef struct sj_lock {
         sj_fiber *owner;
-        sj_waiters waiters;
+        struct sj_list waiters; /* private */
 } sj_lock;
 
 #define SJ_LOCK_INIT \
@@ -266,7 +260,7 @@ SJ_PUBLIC int sj_lock_release(sj_lock *l);
 /* A flag that fibers of one loop wait for. */
 typedef struct sj_event {
         bool is_set;
-        sj_waiters waiters;
+        struct sj_list waiters; /* private */
 } sj_event;
 
 #define SJ_EVENT_INIT \

@@ -6,13 +6,9 @@
 #ifndef SANJAB_BASE_LIST_H
 #define SANJAB_BASE_LIST_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <sanjab/base.h>
 
-typedef struct list {
-        struct list *next;
-        struct list *prev;
-} list;
+typedef struct sj_list list;
 
 /* The struct of that type that holds the node as that member. */
 #define container_of(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))

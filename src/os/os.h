@@ -179,6 +179,8 @@ int os_spawn(const char *path, char *const argv[], char *const environment[],
              const os_spawn_fd fds[], size_t n, bool die_with_parent, int *ret_pid, int *ret_pidfd);
 /* The status as waitpid's, of a child that has ended; -EAGAIN while it runs. */
 int os_wait_child(int pidfd, int *ret_status);
+/* Waits for a child that was killed and forgets it. Blocks shortly. */
+void os_reap_child(int pidfd);
 int os_kill(int pidfd, int signo);
 int os_pid(void);
 uint32_t os_user(void);
@@ -195,6 +197,8 @@ unsigned os_processors(void);
 int os_signal_open(const int signals[], size_t n);
 /* The next signal that came, or -EAGAIN. */
 int os_signal_next(int fd);
+/* Closes fd and unblocks the signals. A negative fd is allowed. */
+void os_signal_close(int fd, const int signals[], size_t n);
 
 /* ── Threads ─────────────────────────────────────────────────────────────────────────────── */
 

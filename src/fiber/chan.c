@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A chan: a ring of items, and two queues of which at most one is not empty.
+ *
+ *         senders ──► [ ring of capacity items ] ──► receivers
+ *
+ * Who comes and finds one waiting on the other side serves him at once: a receiver gets the item
+ * into his own memory, a sender's item is taken from his. So an item is copied once or twice, and
+ * a woken fiber finds its work done.
+ */
+#include "fiber/chan.h"
+
+#include "fiber/fiber.h"
+
+#include <stdlib.h>
+
+struct sj_chan {
+        size_t item_size;
+        size_t capacity;
+        size_t first; /* index of the oldest item */
+        size_t count;
+        bool closed;
+        list senders;   /* clauses; data: the item to be taken */
+        list receivers; /* clauses; data: where to put the item */
+        char items[];
+};
+
+int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret)
+{
+        size_t bytes;
+        if (item_size == 0 || __builtin_mul_overflow(item_size, capacity, &bytes) ||
+            bytes > SIZE_MAX / 2)
+                return -EINVAL;
+        sj_chan *c = malloc(sizeof(*c) + bytes);
+        if (!c)
+                return -ENOMEM;
+        *c = (sj_chan){.item_size = item_size, .capacity = capacity};
+        list_init(&c->senders);
+        list_init(&c->receivers);
+        *ret = c;
+        return 0;
+}
+
+void sj_chan_free(sj_chan *c)
+{
+        free(c);
+}
+
+size_t sj_chan_count(const sj_chan *c)
+{
+        return c->count;
+}
+
+static void push(sj_chan *c, const void *item)
+{
+        size_t i = c->first + c->count;
+        if (i >= c->capacity)
+                i -= c->capacity;
+        memcpy(c->items + i * c->item_size, item, c->item_size);
+        c->count++;
+}
+
+static void pop(sj_chan *c, void *ret_item)
+{
+        memcpy(ret_item, c->items + c->first * c->item_size, c->item_size);
+        if (++c->first == c->capacity)
+                c->first = 0;
+        c->count--;
+}
+
+int chan_try_send(sj_chan *c, const void *item)
+{
+        if (c->closed)
+                return -EPIPE;
+        clause *receiver = clause_first(&c->receivers);
+        if (receiver) {
+                memcpy(receiver->data, item, c->item_size);
+                clause_fire(receiver, 0);
+                return 0;
+        }
+        if (c->count == c->capacity)
+                return -EAGAIN;
+        push(c, item);
+        return 0;
+}
+
+int chan_try_recv(sj_chan *c, void *ret_item)
+{
+        clause *sender = clause_first(&c->senders);
+        if (c->count > 0) {
+                pop(c, ret_item);
+                if (sender) {
+                        push(c, sender->data);
+                        clause_fire(sender, 0);
+                }
+                return 0;
+        }
+        if (sender) {
+                memcpy(ret_item, sender->data, c->item_size);
+                clause_fire(sender, 0);
+                return 0;
+        }
+        return c->closed ? -EPIPE : -EAGAIN;
+}
+
+void chan_await_send(sj_chan *c, clause *waiter, const void *item)
+{
+        waiter->data = (void *)(uintptr_t)item;
+        list_append(&c->senders, &waiter->link);
+}
+
+void chan_await_recv(sj_chan *c, clause *waiter, void *ret_item)
+{
+        waiter->data = ret_item;
+        list_append(&c->receivers, &waiter->link);
+}
+
+int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        r = chan_try_send(c, item);
+        if (r != -EAGAIN)
+                return r;
+        clause waiter;
+        chan_await_send(c, &waiter, item);
+        return fiber_wait(&waiter, 1, deadline, "send to a chan", NULL);
+}
+
+int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        r = chan_try_recv(c, ret_item);
+        if (r != -EAGAIN)
+                return r;
+        clause waiter;
+        chan_await_recv(c, &waiter, ret_item);
+        return fiber_wait(&waiter, 1, deadline, "receive from a chan", NULL);
+}
+
+void sj_chan_close(sj_chan *c)
+{
+        c->closed = true;
+        clause_fire_all(&c->senders, -EPIPE);
+        if (c->count == 0)
+                clause_fire_all(&c->receivers, -EPIPE);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The dump: all fibers of the loop as the tree that they are, with what each waits for, since
+ * when, and the calls on its stack, found by walking the frame pointers between the stack's ends.
+ */
+#include "fiber/fiber.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+
+enum { FRAMES_MAX = 32, LINE_BYTES = 512, INDENT = 2 };
+
+typedef struct output {
+        void (*write)(void *arg, const char *text, size_t n);
+        void *arg;
+} output;
+
+static void print(const output *out, const char *format, ...) SJ_PRINTF(2, 3);
+
+static void print(const output *out, const char *format, ...)
+{
+        char line[LINE_BYTES];
+        va_list args;
+        va_start(args, format);
+        int n = vsnprintf(line, sizeof(line), format, args);
+        va_end(args);
+        if (n > 0)
+                out->write(out->arg, line, n < LINE_BYTES ? (size_t)n : LINE_BYTES - 1);
+}
+
+static void print_address(const output *out, int depth, const void *pc)
+{
+        Dl_info info;
+        if (!dladdr(pc, &info) || !info.dli_fname)
+                print(out, "%*s%p\n", depth, "", pc);
+        else if (info.dli_sname)
+                print(out, "%*s%s+0x%zx\n", depth, "", info.dli_sname,
+                      (size_t)((const char *)pc - (const char *)info.dli_saddr));
+        else
+                print(out, "%*s%s+0x%zx\n", depth, "", info.dli_fname,
+                      (size_t)((const char *)pc - (const char *)info.dli_fbase));
+}
+
+static bool inside(const sj_fiber *f, const void *address)
+{
+        const char *p = address;
+        return p >= f->stack->low && p + 2 * sizeof(void *) <= f->stack->low + f->stack->size &&
+               (uintptr_t)p % sizeof(void *) == 0;
+}
+
+static void print_calls(const output *out, int depth, const sj_fiber *f, void *pc, void *fp)
+{
+        for (int i = 0; i < FRAMES_MAX && pc; i++) {
+                print_address(out, depth, pc);
+                if (!inside(f, fp))
+                        return;
+                void **frame = fp;
+                pc = frame[1];
+                /* Frames lie upward; anything else is not a frame. */
+                fp = (char *)frame[0] > (char *)fp ? frame[0] : NULL;
+        }
+}
+
+static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time now)
+{
+        print(out, "%*sfiber \"%s\" (%s)%s: ", depth, "", sj_fiber_name(f), f->where,
+              fiber_is_cancelled(f) ? " cancelled" : "");
+        switch (f->state) {
+        case FIBER_READY:
+                print(out, "ready\n");
+                break;
+        case FIBER_RUNNING:
+                print(out, "running\n");
+                break;
+        case FIBER_ENDED:
+                print(out, "ended with %d\n", f->result);
+                return;
+        case FIBER_WAITING:
+                print(out, "waits for %s", f->wait->what);
+                if (heap_holds(&f->wait->timer.node))
+                        print(out, ", at most %lld ms more",
+                              (long long)((f->wait->timer.node.key - now) / SJ_MS));
+                print(out, ", since %lld ms\n", (long long)((now - f->wait->since) / SJ_MS));
+                break;
+        }
+        if (f == fiber_current())
+                print_calls(out, depth + 2 * INDENT, f, __builtin_return_address(0),
+                            __builtin_frame_address(0));
+        else if (f->state != FIBER_READY || inside(f, f->context.fp))
+                print_calls(out, depth + 2 * INDENT, f, f->context.pc, f->context.fp);
+}
+
+/* The fiber, or the one after it in its owner; by the owner's list. */
+static const sj_fiber *sibling_from(const scope *s, const list *node)
+{
+        return node == &s->fibers ? NULL : container_of(node, sj_fiber, sibling);
+}
+
+/* The first fiber at or below scope s: of s itself, or of the scopes around it in its fiber. */
+static const sj_fiber *first_in(const scope *s)
+{
+        for (; s; s = s->outer) {
+                const sj_fiber *f = sibling_from(s, s->fibers.next);
+                if (f)
+                        return f;
+        }
+        return NULL;
+}
+
+/* The next fiber of the tree in order, without recursion: the tree may be deeper than a stack. */
+static const sj_fiber *next_fiber(const sj_fiber *f, int *depth)
+{
+        const sj_fiber *child = f->state == FIBER_ENDED ? NULL : first_in(f->inner);
+        if (child) {
+                *depth += INDENT;
+                return child;
+        }
+        while (f) {
+                const scope *s = f->owner;
+                const sj_fiber *next = sibling_from(s, f->sibling.next);
+                if (!next)
+                        next = first_in(s->outer);
+                if (next)
+                        return next;
+                *depth -= INDENT;
+                f = s->opener;
+        }
+        return NULL;
+}
+
+void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg)
+{
+        const fiber_loop *fl = fiber_loop_of_thread;
+        if (!fl)
+                return;
+        output out = {write, arg};
+        sj_time now = os_now();
+        int depth = 0;
+        size_t count = 0;
+        const sj_fiber *f = sibling_from(&fl->root, fl->root.fibers.next);
+        for (; f; f = next_fiber(f, &depth)) {
+                print_fiber(&out, depth, f, now);
+                count++;
+        }
+        print(&out, "%zu fiber%s\n", count, count == 1 ? "" : "s");
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fibers: how they begin, change places and end.
+ *
+ * A fiber that gives up the processor goes straight to the next that is ready; only when none is,
+ * or when `budget` switches have passed without a look at the world, does it go to the thread's
+ * own stack, where the loop is polled:
+ *
+ *         thread's stack: poll ─► fiber ─► fiber ─► fiber ─► ... ─► poll
+ *
+ * An ended fiber cannot free the stack under its own feet: whoever runs next does it, first thing.
+ */
+#include "fiber/fiber.h"
+
+#include "fiber/debug.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SWITCHES_A_POLL = 128, FIBERS_A_SLAB = 64 };
+
+_Thread_local fiber_loop *fiber_loop_of_thread __attribute__((tls_model("initial-exec")));
+
+typedef struct fiber_slab {
+        struct fiber_slab *next;
+        sj_fiber fibers[FIBERS_A_SLAB];
+} fiber_slab;
+
+/* ── Structs of fibers: recycled, so that spawning asks malloc for nothing ───────────────── */
+
+static sj_fiber *fiber_new(fiber_loop *fl)
+{
+#if SANITIZE_ADDRESS
+        /* So that the use of a handle after its scope is seen. */
+        return calloc(1, sizeof(sj_fiber));
+#endif
+        if (!fl->free_fibers) {
+                fiber_slab *slab = calloc(1, sizeof(*slab));
+                if (!slab)
+                        return NULL;
+                slab->next = fl->slabs;
+                fl->slabs = slab;
+                for (size_t i = FIBERS_A_SLAB; i-- > 0;) {
+                        slab->fibers[i].next_cancelled = fl->free_fibers;
+                        fl->free_fibers = &slab->fibers[i];
+                }
+        }
+        sj_fiber *f = fl->free_fibers;
+        fl->free_fibers = f->next_cancelled;
+        return f;
+}
+
+void fiber_free(fiber_loop *fl, sj_fiber *f)
+{
+#if SANITIZE_ADDRESS
+        (void)fl;
+        free(f);
+#else
+        f->next_cancelled = fl->free_fibers;
+        fl->free_fibers = f;
+#endif
+}
+
+/* ── Switching ───────────────────────────────────────────────────────────────────────────── */
+
+void fiber_make_ready(sj_fiber *f)
+{
+        f->state = FIBER_READY;
+        loop_ready(&fiber_loop_of_thread->loop, &f->ready);
+}
+
+/* What the one that runs next does first: bury the one that has ended. */
+static inline void after_switch(fiber_loop *fl)
+{
+        sj_fiber *f = fl->leaving;
+        if (__builtin_expect(!f, 1))
+                return;
+        fl->leaving = NULL;
+        context_fini(&f->context);
+        stack_free(&fl->stacks, f->stack);
+        if (!f->has_handle)
+                fiber_free(fl, f);
+}
+
+static inline void set_current(fiber_loop *fl, sj_fiber *f)
+{
+        atomic_store_explicit(&fl->current, f, memory_order_relaxed);
+        uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
+        atomic_store_explicit(&fl->switches, switches + 1, memory_order_release);
+}
+
+/* Where to go now: the next fiber, or the thread's own stack. */
+static inline context *next_context(fiber_loop *fl)
+{
+        list *node = NULL;
+        if (__builtin_expect(fl->budget > 0, 1)) {
+                fl->budget--;
+                node = loop_next(&fl->loop);
+        }
+        if (!node) {
+                set_current(fl, NULL);
+                return &fl->root_context;
+        }
+        sj_fiber *next = container_of(node, sj_fiber, ready);
+        set_current(fl, next);
+        return &next->context;
+}
+
+void fiber_switch_away(sj_fiber *f)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        context *to = next_context(fl);
+        if (to != &f->context) {
+                context_switch(&f->context, to);
+                after_switch(fl);
+        }
+        f->state = FIBER_RUNNING;
+}
+
+/* ── A fiber's life ──────────────────────────────────────────────────────────────────────── */
+
+void fiber_seen(sj_fiber *f)
+{
+        if (!f->failed_unseen)
+                return;
+        f->failed_unseen = false;
+        f->owner->failed_unseen--;
+}
+
+static __attribute__((noreturn)) void fiber_end(fiber_loop *fl, sj_fiber *f, int result)
+{
+        if (f->inner)
+                debug_abort(f, "returned without leaving a scope that it had entered");
+        f->result = result;
+        f->state = FIBER_ENDED;
+        scope_child_ended(f->owner, f);
+        fl->leaving = f;
+        context_switch_last(&f->context, next_context(fl));
+}
+
+static void fiber_body(void *arg)
+{
+        sj_fiber *f = arg;
+        fiber_loop *fl = fiber_loop_of_thread;
+        after_switch(fl);
+        f->state = FIBER_RUNNING;
+        fiber_end(fl, f, f->fn(f->arg));
+}
+
+int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const char *where,
+                   sj_fiber **ret)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        scope *s = scope_of(ss);
+        if (!fl)
+                return -EPERM;
+        if (s->loop != fl)
+                return -EXDEV;
+        sj_fiber *f = fiber_new(fl);
+        if (!f)
+                return -ENOMEM;
+        int r = stack_alloc(&fl->stacks, &f->stack);
+        if (r < 0) {
+                fiber_free(fl, f);
+                return r;
+        }
+        f->inner = NULL;
+        f->owner = s;
+        f->wait = NULL;
+        f->cancelled = s->cancelled;
+        f->has_handle = ret != NULL;
+        f->failed_unseen = false;
+        f->fn = fn;
+        f->arg = arg;
+        atomic_store_explicit(&f->name, name, memory_order_relaxed);
+        atomic_store_explicit(&f->where, where, memory_order_relaxed);
+        list_init(&f->joiners);
+        list_init(&f->ended);
+        list_append(&s->fibers, &f->sibling);
+        s->alive++;
+        s->handles_alive += f->has_handle;
+        context_make(&f->context, f->stack->low, f->stack->size, fiber_body, f);
+        fiber_make_ready(f);
+        if (ret)
+                *ret = f;
+        return 0;
+}
+
+int sj_yield(void)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        sj_fiber *f = fiber_current();
+        fiber_make_ready(f);
+        fiber_switch_away(f);
+        return fiber_check();
+}
+
+int sj_sleep_until(sj_time moment)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        if (moment <= SJ_POLL)
+                return sj_yield();
+        r = fiber_wait(NULL, 0, moment, "sleep", NULL);
+        return r == -ETIMEDOUT ? 0 : r;
+}
+
+sj_fiber *sj_fiber_self(void)
+{
+        return fiber_current();
+}
+
+const char *sj_fiber_name(const sj_fiber *f)
+{
+        return atomic_load_explicit(&f->name, memory_order_relaxed);
+}
+
+bool sj_fiber_done(const sj_fiber *f, int *ret_result)
+{
+        if (f->state != FIBER_ENDED)
+                return false;
+        if (ret_result)
+                *ret_result = f->result;
+        return true;
+}
+
+bool sj_cancelled(void)
+{
+        return fiber_check() == -ECANCELED;
+}
+
+void sj_cancel(sj_fiber *f)
+{
+        scope_cancel_fiber(f);
+}
+
+/* ── The loop's life ─────────────────────────────────────────────────────────────────────── */
+
+sj_loop *sj_loop_current(void)
+{
+        return fiber_loop_current();
+}
+
+typedef struct posted_call {
+        loop_post post;
+        sj_fn *fn;
+        void *arg;
+} posted_call;
+
+static void run_posted_call(loop_post *post)
+{
+        posted_call *call = container_of(post, posted_call, post);
+        call->fn(call->arg);
+        free(call);
+}
+
+int sj_post(sj_loop *loop, sj_fn *fn, void *arg)
+{
+        posted_call *call = malloc(sizeof(*call));
+        if (!call)
+                return -ENOMEM;
+        *call = (posted_call){.post = {.run = run_posted_call}, .fn = fn, .arg = arg};
+        loop_post_send(loop, &call->post);
+        return 0;
+}
+
+/* The thread's own stack: lets fibers run and polls in turn, until none is left. */
+static void run_until_empty(fiber_loop *fl)
+{
+        while (fl->root.alive > 0) {
+                fl->budget = os_simulated ? (unsigned)os_choose(8) : SWITCHES_A_POLL;
+                list *node = loop_next(&fl->loop);
+                if (node) {
+                        sj_fiber *f = container_of(node, sj_fiber, ready);
+                        set_current(fl, f);
+                        context_switch(&fl->root_context, &f->context);
+                        after_switch(fl);
+                }
+                if (fl->root.alive > 0)
+                        loop_poll(&fl->loop, true);
+        }
+}
+
+static int fiber_loop_init(fiber_loop *fl)
+{
+        *fl = (fiber_loop){0};
+        int r = loop_init(&fl->loop);
+        if (r < 0)
+                return r;
+        context_thread(&fl->root_context);
+        stack_pool_init(&fl->stacks, 0);
+        fiber_loop_of_thread = fl;
+        scope_init(&fl->root, NULL, SJ_NEVER, 0);
+        debug_begin(fl);
+        return 0;
+}
+
+static void fiber_loop_fini(fiber_loop *fl)
+{
+        debug_end(fl);
+        fd_table_free(fl);
+        fiber_loop_of_thread = NULL;
+        stack_pool_fini(&fl->stacks);
+        while (fl->slabs) {
+                fiber_slab *next = fl->slabs->next;
+                free(fl->slabs);
+                fl->slabs = next;
+        }
+        loop_fini(&fl->loop);
+}
+
+int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where)
+{
+        if (fiber_loop_of_thread)
+                return -EBUSY;
+        fiber_loop fl;
+        int r = fiber_loop_init(&fl);
+        if (r < 0)
+                return r;
+        sj_fiber *f;
+        r = sj_spawn_named((sj_scope *)&fl.root, main, arg, name, where, &f);
+        if (r >= 0) {
+                run_until_empty(&fl);
+                r = f->result < 0 || !fl.root.error ? f->result : fl.root.error;
+                fiber_free(&fl, f);
+        }
+        fiber_loop_fini(&fl);
+        return r;
+}

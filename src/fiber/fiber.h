@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of fibers and scopes, for this room. Others use <sanjab/fiber.h>, and fiber/wait.h
+ * to make things that fibers wait for.
+ *
+ * Who owns what:
+ *
+ *         loop ── root scope ── main fiber ── its scopes, innermost first
+ *                                                  └─ each: the fibers spawned into it ── ...
+ *
+ * so that the whole is one tree, which cancellation goes down and failures go up.
+ */
+#ifndef SANJAB_FIBER_FIBER_H
+#define SANJAB_FIBER_FIBER_H
+
+#include <sanjab/fiber.h>
+
+#include "fiber/context.h"
+#include "fiber/stack.h"
+#include "fiber/wait.h"
+#include "loop/loop.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+typedef enum fiber_state {
+        FIBER_READY,
+        FIBER_RUNNING,
+        FIBER_WAITING,
+        FIBER_ENDED,
+} fiber_state;
+
+typedef struct scope scope;
+
+struct sj_fiber {
+        list ready; /* in the loop's ready queue */
+        context context;
+        stack *stack;
+        scope *inner;      /* the innermost scope that it has open, or NULL */
+        scope *owner;      /* the scope it was spawned into */
+        struct wait *wait; /* what it waits for, while FIBER_WAITING */
+        fiber_state state;
+        int result;         /* when FIBER_ENDED */
+        bool cancelled;     /* by sj_cancel or its owner; scopes inside may be shielded */
+        bool has_handle;    /* freed when its owner is left, not when it ends */
+        bool failed_unseen; /* it failed, and nobody has been told yet */
+        list sibling;       /* in owner->fibers */
+        list ended;         /* in owner->ended, until sj_scope_next gave it */
+        list joiners;       /* clauses that wait for its end */
+        struct sj_fiber *next_cancelled; /* worklist of scope_cancel; or next free struct */
+        sj_fn *fn;
+        void *arg;
+        const char *_Atomic name; /* atomic: the watchdog's thread looks at these two */
+        const char *_Atomic where;
+};
+
+/* What sj_scope holds; may_alias, since it lies in the caller's storage of another type. */
+struct __attribute__((may_alias)) scope {
+        sj_fiber *opener; /* whose body it encloses; NULL for the root */
+        struct fiber_loop *loop;
+        scope *outer;     /* the scope around it in the same fiber, or NULL */
+        scope *inner;     /* the one inside it in the same fiber, or NULL */
+        list fibers;      /* those alive, and those with a handle */
+        list ended;       /* those with a handle that ended and were not given by sj_scope_next */
+        list joiners;     /* clauses that wait until none is alive */
+        list next_takers; /* clauses that wait for the next end */
+        loop_timer timer; /* fires at the deadline */
+        sj_time deadline;
+        unsigned flags;
+        unsigned alive;
+        unsigned handles_alive; /* of those, the ones with a handle */
+        unsigned failed_unseen; /* failures that nobody has been told of */
+        int error;              /* the first failure of a child */
+        bool cancelled;
+        bool from_above; /* cancelled by what is around it */
+        bool timed_out;  /* its own deadline has passed */
+};
+
+static_assert(sizeof(scope) <= sizeof(sj_scope), "sj_scope must hold a scope");
+
+typedef struct fiber_loop {
+        struct sj_loop loop; /* first: an sj_loop * is a fiber_loop * */
+        sj_fiber *_Atomic current;
+        context root_context; /* of the thread's own stack, which polls */
+        stack_pool stacks;
+        sj_fiber *free_fibers;
+        struct fiber_slab *slabs;
+        sj_fiber *leaving; /* it has ended, and its stack is still under it */
+        unsigned budget;   /* switches until the next poll */
+        _Atomic uint64_t switches;
+        scope root;
+        struct fd_record **fd_table; /* by descriptor */
+        size_t fd_table_size;
+        struct watchdog *watchdog;
+} fiber_loop;
+
+/* This thread's loop, or NULL; a function, so that no register keeps its address over a switch. */
+extern _Thread_local fiber_loop *fiber_loop_of_thread __attribute__((tls_model("initial-exec")));
+
+static inline sj_fiber *fiber_current(void)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        return fl ? atomic_load_explicit(&fl->current, memory_order_relaxed) : NULL;
+}
+
+static inline scope *scope_of(sj_scope *s)
+{
+        return (scope *)s;
+}
+
+/* The loop that the scope's fibers run on is that of the thread: a scope never crosses threads. */
+static inline bool fiber_is_cancelled(const sj_fiber *f)
+{
+        return f->inner ? f->inner->cancelled : f->cancelled;
+}
+
+/* fiber.c */
+void fiber_make_ready(sj_fiber *f);
+/* Gives up the processor; returns when somebody has made the fiber ready and it is its turn. */
+void fiber_switch_away(sj_fiber *f);
+/* Frees an ended fiber's struct. */
+void fiber_free(fiber_loop *fl, sj_fiber *f);
+/* Tells that somebody has been told of the fiber's failure. */
+void fiber_seen(sj_fiber *f);
+
+/* wait.c: ends the wait with -ECANCELED, unless it is over or shielded. */
+void wait_cancel(wait *w);
+
+/* fd.c */
+void fd_table_free(fiber_loop *fl);
+
+/* scope.c */
+void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags);
+/* A child failed with error: keeps it, and cancels the scope unless it only collects. */
+void scope_fail(scope *s, int error);
+/* A child has ended. */
+void scope_child_ended(scope *s, sj_fiber *f);
+/* Cancels one fiber and all that it owns. */
+void scope_cancel_fiber(sj_fiber *f);
+
+#endif

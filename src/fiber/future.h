@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of a future, for select. */
+#ifndef SANJAB_FIBER_FUTURE_H
+#define SANJAB_FIBER_FUTURE_H
+
+#include "fiber/wait.h"
+
+/* One fiber that waits for a future, on that fiber's stack. */
+typedef struct future_waiter {
+        list link; /* in the future's queue, while queued */
+        clause *news;
+        struct sj_loop *loop;
+        loop_post post; /* how the news comes from another thread */
+        bool queued;    /* under the future's lock */
+        bool arrived;   /* the news has come; the loop's thread only */
+} future_waiter;
+
+/* Queues the waiter, whose clause then fires with 0. False: the future is set already. */
+bool future_enter(sj_future *f, future_waiter *w, clause *c);
+/* After the wait, however it ended: makes sure that nobody holds the waiter any more. */
+void future_leave(sj_future *f, future_waiter *w);
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scopes: who owns whom, how cancellation goes down and failure goes up.
+ *
+ * Each scope knows whether it is cancelled, so that a blocking call looks at one flag, that of its
+ * fiber's innermost scope. The flag is set for the whole tree below at the moment of cancelling,
+ * down to the shields. That walk keeps its list of fibers still to do in the fibers themselves,
+ * not on the stack: a tree may be deeper than a fiber's stack is.
+ */
+#include "fiber/debug.h"
+#include "fiber/fiber.h"
+
+/* ── Down: cancellation ──────────────────────────────────────────────────────────────────── */
+
+static void push_fiber(sj_fiber *f, sj_fiber **work)
+{
+        if (f->cancelled || f->state == FIBER_ENDED)
+                return;
+        f->cancelled = true;
+        f->next_cancelled = *work;
+        *work = f;
+}
+
+static void mark(scope *s, sj_fiber **work)
+{
+        if (s->cancelled)
+                return;
+        s->cancelled = true;
+        list_for_each (node, &s->fibers)
+                push_fiber(container_of(node, sj_fiber, sibling), work);
+}
+
+static void interrupt(sj_fiber *f)
+{
+        if (f && f->wait && fiber_is_cancelled(f))
+                wait_cancel(f->wait);
+}
+
+/* The scope and those inside it in the same fiber, down to a shield. */
+static void mark_body(scope *s, sj_fiber **work)
+{
+        mark(s, work);
+        for (scope *i = s->inner; i && !(i->flags & SJ_SHIELD); i = i->inner) {
+                i->from_above = true;
+                mark(i, work);
+        }
+        interrupt(s->opener);
+}
+
+static scope *outermost(sj_fiber *f)
+{
+        scope *s = f->inner;
+        while (s && s->outer)
+                s = s->outer;
+        return s;
+}
+
+static void run_work(sj_fiber *work)
+{
+        while (work) {
+                sj_fiber *f = work;
+                work = f->next_cancelled;
+                scope *s = outermost(f);
+                if (!s) {
+                        interrupt(f);
+                } else if (!(s->flags & SJ_SHIELD)) {
+                        s->from_above = true;
+                        mark_body(s, &work);
+                }
+        }
+}
+
+void scope_cancel_fiber(sj_fiber *f)
+{
+        sj_fiber *work = NULL;
+        push_fiber(f, &work);
+        run_work(work);
+}
+
+static void cancel(scope *s)
+{
+        sj_fiber *work = NULL;
+        mark_body(s, &work);
+        run_work(work);
+}
+
+void sj_scope_cancel(sj_scope *s)
+{
+        cancel(scope_of(s));
+}
+
+/* ── Up: failure ─────────────────────────────────────────────────────────────────────────── */
+
+void scope_fail(scope *s, int error)
+{
+        if (!s->error)
+                s->error = error;
+        s->failed_unseen++;
+        if (!(s->flags & SJ_COLLECT))
+                cancel(s);
+}
+
+/* Gives the end to one who asks for the next, or keeps it for them. */
+static void offer_next(scope *s, sj_fiber *f)
+{
+        clause *taker = clause_first(&s->next_takers);
+        if (taker) {
+                fiber_seen(f);
+                taker->data = f;
+                clause_fire(taker, 0);
+        } else {
+                list_append(&s->ended, &f->ended);
+        }
+        if (s->handles_alive == 0)
+                clause_fire_all(&s->next_takers, -ENOENT);
+}
+
+void scope_child_ended(scope *s, sj_fiber *f)
+{
+        bool failed = f->result < 0 && !(f->result == -ECANCELED && f->cancelled);
+        bool seen = !list_empty(&f->joiners);
+        /* Who joins it hears of its failure, before the failure cancels them. */
+        clause_fire_all(&f->joiners, f->result);
+        s->alive--;
+        if (failed) {
+                f->failed_unseen = true;
+                scope_fail(s, f->result);
+                if (seen)
+                        fiber_seen(f);
+        }
+        if (f->has_handle) {
+                s->handles_alive--;
+                offer_next(s, f);
+        } else {
+                list_remove(&f->sibling);
+        }
+        if (s->alive == 0)
+                clause_fire_all(&s->joiners, 0);
+}
+
+/* ── Entering and leaving ────────────────────────────────────────────────────────────────── */
+
+static void deadline_passed(loop_timer *timer)
+{
+        scope *s = container_of(timer, scope, timer);
+        s->timed_out = true;
+        cancel(s);
+}
+
+static void set_deadline(scope *s, sj_time deadline)
+{
+        struct sj_loop *loop = &s->loop->loop;
+        s->deadline = deadline;
+        loop_timer_cancel(loop, &s->timer);
+        if (deadline == SJ_NEVER)
+                return;
+        if (deadline <= os_now())
+                deadline_passed(&s->timer);
+        else
+                loop_timer_set(loop, &s->timer, deadline);
+}
+
+void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
+{
+        *s = (scope){.opener = opener, .loop = fiber_loop_of_thread, .flags = flags};
+        list_init(&s->fibers);
+        list_init(&s->ended);
+        list_init(&s->joiners);
+        list_init(&s->next_takers);
+        s->timer.fire = deadline_passed;
+        if (opener) {
+                if (!(flags & SJ_SHIELD))
+                        s->cancelled = s->from_above = fiber_is_cancelled(opener);
+                s->outer = opener->inner;
+                if (s->outer)
+                        s->outer->inner = s;
+                opener->inner = s;
+        }
+        s->deadline = deadline;
+        if (deadline != SJ_NEVER)
+                set_deadline(s, deadline);
+}
+
+sj_scope *sj_scope_enter(sj_scope *storage, sj_time deadline, unsigned flags)
+{
+        sj_fiber *f = fiber_current();
+        if (!f)
+                debug_abort(NULL, "a scope was entered outside of any fiber");
+        if ((flags & SJ_SHIELD) && deadline == SJ_NEVER)
+                debug_abort(f, "a shielded scope must have a finite deadline");
+        scope_init(scope_of(storage), f, deadline, flags);
+        return storage;
+}
+
+static void wait_for_all(scope *s)
+{
+        while (s->alive > 0) {
+                clause c;
+                list_append(&s->joiners, &c.link);
+                fiber_wait_shielded(&c, 1, "scope");
+        }
+}
+
+static void close_scope(scope *s)
+{
+        fiber_loop *fl = s->loop;
+        loop_timer_cancel(&fl->loop, &s->timer);
+        while (!list_empty(&s->fibers)) {
+                sj_fiber *f = container_of(list_pop(&s->fibers), sj_fiber, sibling);
+                fiber_free(fl, f);
+        }
+        s->opener->inner = s->outer;
+        if (s->outer)
+                s->outer->inner = NULL;
+}
+
+void sj_scope_leave(sj_scope *storage)
+{
+        scope *s = scope_of(storage);
+        if (s->opener != fiber_current() || s->inner)
+                debug_abort(fiber_current(), "scopes must be left innermost first, by the fiber "
+                                             "that entered them");
+        if (s->alive > 0)
+                cancel(s);
+        wait_for_all(s);
+        close_scope(s);
+        if (s->failed_unseen > 0)
+                scope_fail(s->outer ? s->outer : s->opener->owner, s->error);
+}
+
+/* Whether the calling fiber is, at any depth, owned by the scope: it would wait for itself. */
+static bool owns_caller(const scope *s)
+{
+        for (const sj_fiber *f = fiber_current(); f; f = f->owner->opener)
+                if (f->owner == s)
+                        return true;
+        return false;
+}
+
+int sj_scope_join(sj_scope *storage)
+{
+        scope *s = scope_of(storage);
+        if (!fiber_current())
+                return -EPERM;
+        if (owns_caller(s))
+                return -EDEADLK;
+        wait_for_all(s);
+        s->failed_unseen = 0;
+        list_for_each (node, &s->fibers)
+                container_of(node, sj_fiber, sibling)->failed_unseen = false;
+        if (s->error)
+                return s->error;
+        if (s->timed_out)
+                return -ETIMEDOUT;
+        return s->from_above ? -ECANCELED : 0;
+}
+
+int sj_scope_next(sj_scope *storage, sj_fiber **ret, sj_time deadline)
+{
+        scope *s = scope_of(storage);
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        list *node = list_pop(&s->ended);
+        if (node) {
+                *ret = container_of(node, sj_fiber, ended);
+                fiber_seen(*ret);
+                return 0;
+        }
+        if (s->handles_alive == 0)
+                return -ENOENT;
+        clause c;
+        list_append(&s->next_takers, &c.link);
+        r = fiber_wait(&c, 1, deadline, "next of a scope", NULL);
+        if (r == 0)
+                *ret = c.data;
+        return r;
+}
+
+void sj_scope_set_deadline(sj_scope *storage, sj_time deadline)
+{
+        scope *s = scope_of(storage);
+        if (!s->timed_out)
+                set_deadline(s, deadline);
+}
+
+sj_time sj_scope_deadline(void)
+{
+        sj_time earliest = SJ_NEVER;
+        const sj_fiber *f = fiber_current();
+        const scope *s = f ? f->inner : NULL;
+        while (f) {
+                for (; s; s = s->outer) {
+                        if (s->deadline < earliest)
+                                earliest = s->deadline;
+                        if (s->flags & SJ_SHIELD)
+                                return earliest;
+                }
+                s = f->owner;
+                f = s->opener;
+        }
+        return earliest;
+}

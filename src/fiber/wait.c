@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A wait ends exactly once: by a clause, by its timer or by cancellation, whichever comes first,
+ * and at that moment everything else of it is withdrawn. The fiber finds out when it runs again.
+ */
+#include "fiber/fiber.h"
+
+int fiber_check(void)
+{
+        sj_fiber *f = fiber_current();
+        if (__builtin_expect(!f, 0))
+                return -EPERM;
+        return __builtin_expect(fiber_is_cancelled(f), 0) ? -ECANCELED : 0;
+}
+
+struct sj_loop *fiber_loop_current(void)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        return fl ? &fl->loop : NULL;
+}
+
+/* Ends the wait; the fiber will run with the result. */
+static void wait_end(wait *w, clause *fired, int result)
+{
+        w->over = true;
+        w->fired = fired;
+        w->result = result;
+        for (size_t i = 0; i < w->n; i++)
+                list_remove(&w->clauses[i].link);
+        if (heap_holds(&w->timer.node))
+                loop_timer_cancel(&fiber_loop_of_thread->loop, &w->timer);
+        fiber_make_ready(w->fiber);
+}
+
+void wait_cancel(wait *w)
+{
+        if (!w->over && !w->shielded)
+                wait_end(w, NULL, -ECANCELED);
+}
+
+static void timed_out(loop_timer *timer)
+{
+        wait_end(container_of(timer, wait, timer), NULL, -ETIMEDOUT);
+}
+
+bool clause_fire(clause *c, int result)
+{
+        if (c->wait->over)
+                return false;
+        wait_end(c->wait, c, result);
+        return true;
+}
+
+bool clause_fire_first(list *queue, int result)
+{
+        clause *c = clause_first(queue);
+        return c && clause_fire(c, result);
+}
+
+void clause_fire_all(list *queue, int result)
+{
+        while (clause_fire_first(queue, result)) {
+        }
+}
+
+static int run_wait(wait *w, sj_time deadline, size_t *ret)
+{
+        sj_fiber *f = w->fiber;
+        w->since = fiber_loop_of_thread->loop.now;
+        for (size_t i = 0; i < w->n; i++)
+                w->clauses[i].wait = w;
+        if (deadline != SJ_NEVER) {
+                w->timer.fire = timed_out;
+                loop_timer_set(&fiber_loop_of_thread->loop, &w->timer, deadline);
+        }
+        f->wait = w;
+        f->state = FIBER_WAITING;
+        fiber_switch_away(f);
+        f->wait = NULL;
+        if (ret && w->fired)
+                *ret = (size_t)(w->fired - w->clauses);
+        return w->result;
+}
+
+int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, size_t *ret)
+{
+        if (deadline == SJ_POLL) {
+                for (size_t i = 0; i < n; i++)
+                        list_remove(&clauses[i].link);
+                return -ETIMEDOUT;
+        }
+        wait w = {.fiber = fiber_current(), .clauses = clauses, .n = n, .what = what};
+        return run_wait(&w, deadline, ret);
+}
+
+int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
+{
+        wait w = {.fiber = fiber_current(),
+                  .clauses = clauses,
+                  .n = n,
+                  .what = what,
+                  .shielded = true};
+        return run_wait(&w, SJ_NEVER, NULL);
+}
+
+int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c)
+{
+        unsigned seen = lfd->ready & ready;
+        if (seen) {
+                lfd->ready &= ~ready;
+                return (int)seen;
+        }
+        for (unsigned i = 0; i < 2; i++)
+                if ((ready & (1u << i)) && lfd->waiting[i])
+                        return -EBUSY;
+        *c = (clause){.data = (void *)(uintptr_t)ready};
+        list_init(&c->link);
+        for (unsigned i = 0; i < 2; i++)
+                if (ready & (1u << i))
+                        lfd->waiting[i] = c;
+        return 0;
+}
+
+void fiber_fd_leave(loop_fd *lfd, clause *c)
+{
+        for (unsigned i = 0; i < 2; i++)
+                if (lfd->waiting[i] == c)
+                        lfd->waiting[i] = NULL;
+}
+
+int fiber_wait_fd(loop_fd *lfd, unsigned ready, sj_time deadline)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        clause c;
+        r = fiber_fd_enter(lfd, ready, &c);
+        if (r != 0)
+                return r;
+        r = fiber_wait(&c, 1, deadline, "descriptor", NULL);
+        fiber_fd_leave(lfd, &c);
+        if (r > 0)
+                lfd->ready &= ~(unsigned)r;
+        return r;
+}
+
+void fiber_fd_notify(loop_fd *lfd, unsigned ready)
+{
+        for (unsigned i = 0; i < 2; i++) {
+                clause *c = lfd->waiting[i];
+                if (c && (ready & (1u << i)))
+                        clause_fire(c, (int)(ready & (unsigned)(uintptr_t)c->data));
+        }
+}
+
+void fiber_fd_abort(loop_fd *lfd, int result)
+{
+        for (unsigned i = 0; i < 2; i++)
+                if (lfd->waiting[i])
+                        clause_fire(lfd->waiting[i], result);
+}

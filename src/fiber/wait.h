@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a fiber waits. A wait is a few clauses on the fiber's own stack, each of them in the queue
+ * of the thing that it is about; one fires, and all are withdrawn at that moment, so that no
+ * second one can fire. Nothing is allocated.
+ *
+ *         fiber's stack                        the things
+ *         ┌ wait ────────────┐
+ *         │ clause ──────────┼──── link ────►  a chan's queue of receivers
+ *         │ clause ──────────┼──── link ────►  a fiber's joiners
+ *         │ timer ───────────┼──── node ────►  the loop's timers
+ *         └──────────────────┘
+ *
+ * A thing that fibers wait for does this:
+ *
+ *         int r = fiber_check();                        is the fiber cancelled?
+ *         if (r < 0) return r;
+ *         if (can do it at once) return ...;
+ *         struct clause c = {0};
+ *         list_append(&thing->waiters, &c.link);
+ *         return fiber_wait(&c, 1, deadline, "thing", NULL);
+ *
+ * and later, from the loop's thread, clause_fire(clause, result).
+ */
+#ifndef SANJAB_FIBER_WAIT_H
+#define SANJAB_FIBER_WAIT_H
+
+#include <sanjab/fiber.h>
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+struct wait;
+
+typedef struct clause {
+        list link; /* in the queue of what it is about; withdrawn by list_remove */
+        struct wait *wait;
+        void *data; /* what the thing wants to know of this waiter */
+} clause;
+
+typedef struct wait {
+        sj_fiber *fiber;
+        clause *clauses;
+        size_t n;
+        clause *fired; /* the one that fired, or NULL */
+        int result;
+        bool over;
+        bool shielded; /* cancellation does not end it */
+        const char *what;
+        sj_time since; /* the loop's turn in which it began */
+        loop_timer timer;
+} wait;
+
+/* 0, -ECANCELED when the calling fiber is cancelled, -EPERM when there is no fiber. */
+int fiber_check(void);
+
+/*
+ * Waits until one of the n clauses fires, which the caller has put into queues already: returns
+ * its result, and in *ret (may be NULL) its index. -ETIMEDOUT; -ECANCELED. In any case no clause
+ * is in a queue afterwards. what: for the dump, a literal.
+ */
+int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, size_t *ret);
+
+/* As fiber_wait with no deadline, and cancellation does not end it. */
+int fiber_wait_shielded(clause clauses[], size_t n, const char *what);
+
+/* Ends the clause's wait with the result. False: the wait was over already, nothing has happened.
+ */
+bool clause_fire(clause *c, int result);
+
+/* Fires the oldest clause of the queue, if there is one. */
+bool clause_fire_first(list *queue, int result);
+/* Fires all of them, oldest first. */
+void clause_fire_all(list *queue, int result);
+
+/* The oldest clause of a queue, which stays in, or NULL. */
+static inline clause *clause_first(list *queue)
+{
+        return list_empty(queue) ? NULL : container_of(queue->next, clause, link);
+}
+
+/*
+ * Waits until lfd is ready for one of `ready` (OS_READABLE | OS_WRITABLE) and takes that edge:
+ * returns what it is ready for, which may have been so for long; so try, and wait after -EAGAIN.
+ * lfd->notify must be fiber_fd_notify. -ETIMEDOUT; -ECANCELED; -EBUSY another fiber waits for the
+ * same direction.
+ */
+int fiber_wait_fd(loop_fd *lfd, unsigned ready, sj_time deadline);
+void fiber_fd_notify(loop_fd *lfd, unsigned ready);
+/*
+ * The parts of fiber_wait_fd, for a wait with other clauses: enter returns what it is ready for
+ * already, -EBUSY, or 0 and then the clause fires with what it is ready for, and fiber_fd_leave
+ * must follow the wait.
+ */
+int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c);
+void fiber_fd_leave(loop_fd *lfd, clause *c);
+/* Ends the waits for lfd with the result (as -EPIPE when it is closed under them). */
+void fiber_fd_abort(loop_fd *lfd, int result);
+
+/* This thread's loop. NULL when none runs. */
+struct sj_loop *fiber_loop_current(void);
+
+#endif

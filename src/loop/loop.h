@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop: what is ready, what waits for a moment, for a descriptor, or for another thread.
+ * It knows nothing of fibers: it calls functions, which make something ready.
+ *
+ * A turn of the loop (loop_poll) is: wait for descriptors, as long as the first timer allows;
+ * tell whose descriptor is ready; run what other threads posted; fire the timers that are due.
+ * Everything here belongs to the loop's thread, but for loop_post_send.
+ */
+#ifndef SANJAB_LOOP_LOOP_H
+#define SANJAB_LOOP_LOOP_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "os/os.h"
+
+/* A timer, embedded in what it is for. Zeroed: not set. */
+typedef struct loop_timer {
+        heap_node node;
+        void (*fire)(struct loop_timer *timer);
+} loop_timer;
+
+/* A call from another thread, embedded in what it is for; it must live until it has run. */
+typedef struct loop_post {
+        struct loop_post *next;
+        void (*run)(struct loop_post *post);
+} loop_post;
+
+/*
+ * A descriptor of our own, registered once, in both directions. An edge that nobody waited for
+ * is remembered in `ready` until fiber_wait_fd takes it.
+ */
+typedef struct loop_fd {
+        int fd;
+        unsigned ready; /* OS_READABLE | OS_WRITABLE: seen since it was last taken */
+        void (*notify)(struct loop_fd *lfd, unsigned ready);
+        void *waiting[2]; /* who waits to read and to write: the waiter's matter */
+        bool registered;
+} loop_fd;
+
+struct sj_loop {
+        list ready; /* what can run, oldest first; the nodes' owner is the runner's matter */
+        size_t ready_count;
+        heap timers;
+        os_poller *poller;
+        sj_time now; /* of the last turn */
+        size_t fds;  /* descriptors registered: none, and no need to ask the system when busy */
+        _Atomic(loop_post *) posts; /* the newest first */
+        _Atomic bool sleeping;      /* a post must wake the poller */
+};
+
+int loop_init(struct sj_loop *loop);
+void loop_fini(struct sj_loop *loop);
+
+static inline void loop_ready(struct sj_loop *loop, list *node)
+{
+        list_append(&loop->ready, node);
+        loop->ready_count++;
+}
+
+/*
+ * The next that is ready, taken out, or NULL: the oldest, or under the simulator the one that the
+ * seed chooses.
+ */
+list *loop_next(struct sj_loop *loop);
+
+/*
+ * One turn. block: when nothing is ready, waits until something is. Returns 0, or the poller's
+ * error.
+ */
+int loop_poll(struct sj_loop *loop, bool block);
+
+/* Sets the timer, anew if it was set. Fires at the moment or later, never before. */
+void loop_timer_set(struct sj_loop *loop, loop_timer *timer, sj_time moment);
+void loop_timer_cancel(struct sj_loop *loop, loop_timer *timer);
+
+/*
+ * Registers lfd->fd. lfd->notify must be set; it may be called until loop_fd_remove, which comes
+ * before the descriptor is closed.
+ */
+int loop_fd_add(struct sj_loop *loop, loop_fd *lfd, int fd);
+void loop_fd_remove(struct sj_loop *loop, loop_fd *lfd);
+
+/*
+ * For a descriptor that is not ours: registered for one report (level-triggered), each time anew.
+ * The first time, lfd->fd must be set and loop_fd_remove undoes it. -EPERM: it is always ready.
+ */
+int loop_fd_arm(struct sj_loop *loop, loop_fd *lfd, unsigned ready);
+
+/*
+ * From any thread: post->run(post) will be called on the loop's thread, in the order of posting.
+ * Allocates nothing, and asks the system for nothing unless the loop sleeps.
+ */
+void loop_post_send(struct sj_loop *loop, loop_post *post);
+
+#endif
