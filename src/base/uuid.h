@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* UUIDs as text (RFC 9562 §4). Randomness is the caller's, since only src/os may ask for it. */
+#ifndef SANJAB_BASE_UUID_H
+#define SANJAB_BASE_UUID_H
+
+#include <sanjab/base.h>
+
+enum { UUID_BYTES = 16, UUID_LENGTH = 36 };
+
+/* The lower-case text of a UUID, NUL-terminated. */
+void uuid_format(const unsigned char bytes[UUID_BYTES], char ret[UUID_LENGTH + 1]);
+
+/* As uuid_format, of a version 4 UUID made of random bytes (RFC 9562 §5.4). */
+void uuid_format_random(const unsigned char random[UUID_BYTES], char ret[UUID_LENGTH + 1]);
+
+/* Reads 8-4-4-4-12 hexadecimal digits of any case, any version. -EBADMSG: text is not that. */
+int uuid_parse(sj_str text, unsigned char ret[UUID_BYTES]);
+
+/* Whether uuid_parse would accept text. */
+bool uuid_valid(sj_str text);
+
+#endif
