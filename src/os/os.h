@@ -224,6 +224,21 @@ void os_unmap(void *memory, size_t size);
 int os_guard(void *memory, size_t size);
 /* Gives the pages' memory back; they read as zero afterwards. */
 void os_discard(void *memory, size_t size);
+/*
+ * Looks at a fault, a touch of memory that must not be touched, of the thread that asked for it:
+ * true when that is settled and the thread may try again, false to hand it on to the treatment
+ * of before. It runs in a signal handler.
+ */
+typedef bool os_fault_fn(void *address, void *arg);
+
+/*
+ * From now until os_fault_close, `look` sees this thread's faults (SIGSEGV) before anybody else,
+ * on a stack of its own. Several threads may each have one. -EBUSY this thread has one; -ENOMEM.
+ */
+int os_fault_open(os_fault_fn *look, void *arg);
+/* No effect when the thread has none. */
+void os_fault_close(void);
+
 /* A file in memory that other processes can map; its descriptor. */
 int os_shared_new(const char *name, size_t size);
 void *os_shared_map(int fd, size_t size);
