@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fiber/debug.h"
 
+#include "fiber/overflow.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,9 +18,23 @@ void debug_abort(const sj_fiber *f, const char *mistake)
         abort();
 }
 
+/* In a signal handler: only looks. */
+static bool describe_overflow(void *address, const char **ret_name, const char **ret_where)
+{
+        const fiber_loop *fl = fiber_loop_of_thread;
+        bool in_guard = false;
+        if (!fl || !stack_owns(&fl->stacks, address, &in_guard) || !in_guard)
+                return false;
+        const sj_fiber *f = fiber_current();
+        *ret_name = f ? f->name : NULL;
+        *ret_where = f ? f->where : NULL;
+        return true;
+}
+
 void debug_begin(fiber_loop *fl)
 {
         (void)fl;
+        overflow_install(describe_overflow);
 #ifdef SANJAB_DEBUG
         sj_watchdog(WATCHDOG_DEFAULT_MS * SJ_MS);
 #endif
@@ -28,4 +44,5 @@ void debug_end(fiber_loop *fl)
 {
         (void)fl;
         sj_watchdog(0);
+        overflow_remove();
 }
