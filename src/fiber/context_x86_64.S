@@ -71,7 +71,10 @@ context_switch_call:
         popq    %r12
         .cfi_adjust_cfa_offset -8
         .cfi_restore r12
-        ret
+        popq    %rcx            /* not ret, which would be predicted to go to who called last */
+        .cfi_adjust_cfa_offset -8
+        .cfi_register rip, rcx
+        notrack jmp *%rcx
         .cfi_endproc
         .size   context_switch_call, .-context_switch_call
 
