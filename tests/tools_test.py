@@ -1,0 +1,279 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The tree's own tools refuse what they are there to refuse."""
+import os
+import pathlib
+import shlex
+import stat
+import subprocess
+import tempfile
+
+import tap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / 'scripts'
+CC = shlex.split(os.environ.get('CC', 'cc'))
+LICENCE = '/* SPDX-License-Identifier: MIT */\n'
+
+
+def run(*command, **more):
+    """(status, what it printed)"""
+    done = subprocess.run(list(map(str, command)), text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, **more)
+    return done.returncode, done.stdout
+
+
+def write(path, text, executable=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    if executable:
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+class Folder(tempfile.TemporaryDirectory):
+    def __enter__(self):
+        return pathlib.Path(super().__enter__())
+
+
+# ---- run-tests
+
+CMOCKA = '''
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+static void good(void **s) { (void)s; }
+static void bad(void **s) { (void)s; assert_true(0); }
+static void skipped(void **s) { (void)s; skip(); }
+static void aborts(void **s) { (void)s; abort(); }
+static void leaves(void **s) { (void)s; _exit(0); }
+int main(void)
+{
+        (void)good; (void)bad; (void)skipped; (void)aborts; (void)leaves;
+        const struct CMUnitTest tests[] = { CASES };
+        return cmocka_run_group_tests(tests, NULL, NULL) + AFTER;
+}
+'''
+
+
+def last_line_of_run_tests(programs):
+    """The status and the last line for a project with these {name: cases, or a shell script}."""
+    with Folder() as folder:
+        build = "project('t', 'c')\ncmocka = dependency('cmocka')\n"
+        for name, cases in programs.items():
+            if cases.startswith('#!'):
+                write(folder / name, cases, executable=True)
+                build += f"test('{name}', find_program('{name}'))\n"
+            else:
+                after = '1' if cases.endswith('!') else '0'
+                cases = ', '.join(f'cmocka_unit_test({c})' for c in cases.rstrip('!').split())
+                write(folder / f'{name}.c',
+                      CMOCKA.replace('CASES', cases).replace('AFTER', after))
+                build += f"test('{name}', executable('{name}', '{name}.c', dependencies: cmocka))\n"
+        write(folder / 'meson.build', build)
+        status, text = run('meson', 'setup', folder / 'built', folder)
+        assert status == 0, text
+        status, text = run('ninja', '-C', folder / 'built')
+        assert status == 0 or not programs, text
+        status, text = run(SCRIPTS / 'run-tests', folder / 'built', '--no-rebuild')
+        return status, text.splitlines()[-1]
+
+
+def test_run_tests_counts_the_cases_inside_programs():
+    assert last_line_of_run_tests({'a': 'good good good', 'b': 'good', 'c': '#!/bin/sh\nexit 0\n'}
+                                  ) == (0, '5 passed, 0 failed')
+
+
+def test_run_tests_counts_a_failed_case_and_a_skipped_one():
+    assert last_line_of_run_tests({'a': 'good bad good', 'b': 'good skipped'}
+                                  ) == (1, '3 passed, 1 failed, 1 skipped')
+
+
+def test_run_tests_counts_what_a_crash_kept_from_running_as_failed():
+    assert last_line_of_run_tests({'a': 'good aborts good', 'b': 'good'}
+                                  ) == (1, '2 passed, 2 failed')
+
+
+def test_run_tests_is_not_fooled_by_a_program_that_leaves_early_with_status_0():
+    assert last_line_of_run_tests({'a': 'good leaves good'}) == (1, '1 passed, 2 failed')
+
+
+def test_run_tests_counts_an_error_after_good_cases_as_failed():
+    assert last_line_of_run_tests({'a': 'good good!', 'b': '#!/bin/sh\nkill -9 $$\n'}
+                                  ) == (1, '2 passed, 2 failed')
+
+
+def test_run_tests_fails_when_nothing_ran():
+    assert last_line_of_run_tests({}) == (1, '0 passed, 0 failed')
+
+
+# ---- check-layers
+
+def layers(files):
+    """check-layers' status and text for a tree of sound files and these."""
+    with Folder() as folder:
+        run('git', 'init', '-q', folder)
+        sound = {
+            'src/meson.build': "# SPDX-License-Identifier: MIT\n"
+                               "room_order = ['base', 'loop',\n  'fiber']\n",
+            'include/sanjab/base.h': LICENCE + '#include <stddef.h>\n',
+            'include/sanjab/fiber.h': LICENCE + '#include <sanjab/base.h>\n',
+            'src/base/buf.h': LICENCE + '#include <sanjab/base.h>\n',
+            'src/fiber/fiber.c': LICENCE + '#include <sanjab/fiber.h>\n#include "base/buf.h"\n',
+            'examples/one.c': LICENCE + '#include <sanjab/fiber.h>\n',
+        }
+        for name, text in {**sound, **files}.items():
+            write(folder / name, text)
+        return run(SCRIPTS / 'check-layers', folder)
+
+
+def refused_by_layers(name, text, complaint):
+    status, out = layers({name: text})
+    assert status == 1 and complaint in out, out
+
+
+def test_check_layers_accepts_a_sound_tree():
+    status, out = layers({})
+    assert status == 0, out
+
+
+def test_check_layers_refuses_an_upward_include():
+    refused_by_layers('src/base/x.c', LICENCE + '#include "fiber/fiber.h"\n',
+                      "src/base/x.c:2: 'base' must not use 'fiber'")
+
+
+def test_check_layers_refuses_an_upward_include_through_a_public_header():
+    refused_by_layers('src/loop/x.c', LICENCE + '\n#  include <sanjab/fiber.h>\n',
+                      "src/loop/x.c:3: 'loop' must not use 'fiber'")
+
+
+def test_check_layers_refuses_an_include_without_its_room():
+    refused_by_layers('src/base/x.c', LICENCE + '#include "buf.h"\n', '"base/buf.h"')
+
+
+def test_check_layers_refuses_an_inner_header_in_an_example():
+    refused_by_layers('examples/x.c', LICENCE + '#include "base/buf.h"\n', 'is not public')
+    refused_by_layers('apps/y/x.c', LICENCE + '#include "../../src/base/buf.h"\n',
+                      'is not public')
+
+
+def test_check_layers_refuses_an_inner_header_in_a_public_one():
+    refused_by_layers('include/sanjab/x.h', LICENCE + '#include "base/buf.h"\n', 'is not public')
+
+
+def test_check_layers_refuses_a_file_without_a_licence():
+    refused_by_layers('src/base/x.c', '\n' + LICENCE, 'first line')
+    refused_by_layers('scripts/x', '#!/bin/sh\necho\n', 'first line')
+
+
+# ---- check-seam
+
+def seam(room, code, rooms=('base', 'os', 'loop')):
+    with Folder() as folder:
+        order = ', '.join(f"'{name}'" for name in rooms)
+        write(folder / 'src/meson.build', f'room_order = [{order}]\n')
+        for name in rooms:
+            (folder / 'src' / name).mkdir()
+            source = folder / f'{name}.c'
+            write(source, f'void abort(void);\nvoid {name}_thing(void) {{ abort(); }}\n')
+            if name == room:
+                write(source, code)
+            obj = source.with_suffix('.o')
+            status, out = run(*CC, '-D_GNU_SOURCE', '-c', source, '-o', obj)
+            assert status == 0, out
+            library = folder / 'build/src' / name / f'libsanjab-{name}.a'
+            library.parent.mkdir(parents=True)
+            run('ar', 'rcs', library, obj)
+        return run(SCRIPTS / 'check-seam', folder / 'build', folder)
+
+
+def test_check_seam_accepts_pure_calls_and_rooms_above():
+    status, out = seam('loop', '#include <string.h>\nvoid os_thing(void);\n'
+                               'size_t f(char *a) { os_thing(); return strlen(a); }\n')
+    assert status == 0, out
+
+
+def test_check_seam_refuses_each_way_to_the_system():
+    for call in ('clock_gettime(0, 0)', 'time(0)', 'read(0, 0, 0)', 'write(0, 0, 0)',
+                 'recv(0, 0, 0, 0)', 'send(0, 0, 0, 0)', 'socket(0, 0, 0)', 'open("", 0)',
+                 'epoll_wait(0, 0, 0, 0)', 'rand()', 'random()', 'getrandom(0, 0, 0)',
+                 'getaddrinfo(0, 0, 0, 0)', 'nanosleep(0, 0)', 'usleep(1)', 'fork()',
+                 'execv(0, 0)', 'pthread_create(0, 0, 0, 0)', 'mmap(0, 0, 0, 0, 0, 0)',
+                 'fopen("", "")', 'puts("")', 'getpid()', 'getenv("")', 'signal(1, 0)'):
+        name = call.partition('(')[0]
+        status, out = seam('loop', f'long {name}();\nlong f(void) {{ return {call}; }}\n')
+        assert status == 1 and f'uses {name},' in out, out
+
+
+def test_check_seam_lets_os_call_the_system():
+    status, out = seam('os', '#include <unistd.h>\nint f(void) { return getpid(); }\n')
+    assert status == 0, out
+
+
+def test_check_seam_refuses_a_call_upwards():
+    status, out = seam('base', 'void loop_thing(void);\nvoid f(void) { loop_thing(); }\n')
+    assert status == 1 and "made by 'loop'" in out, out
+
+
+def test_check_seam_refuses_a_build_that_is_not_there():
+    with Folder() as folder:
+        status, out = run(SCRIPTS / 'check-seam', folder)
+        assert status == 1 and 'build it first' in out, out
+
+
+# ---- bootstrap
+
+def bootstrap(*groups, installed, user='0', sudo=False):
+    """(status, what it printed, what apt-get was asked) on a machine with these packages."""
+    with Folder() as folder:
+        log = folder / 'log'
+        stubs = {
+            'dpkg-query': 'for p in $INSTALLED; do echo "installed $p"; done',
+            'apt-get': f'echo "$@" >>{log}',
+            'id': f'echo {user}',
+            'sleep': ':',
+        }
+        if sudo:
+            stubs['sudo'] = f'echo "sudo $1" >>{log}; shift; "$@"'
+        for name, body in stubs.items():
+            write(folder / 'bin' / name, f'#!/bin/sh\n{body}\n', executable=True)
+        for tool in ('env', 'sed', 'tr', 'sh'):
+            (folder / 'bin' / tool).symlink_to(f'/usr/bin/{tool}')
+        status, out = run('/bin/sh', SCRIPTS / 'bootstrap', *groups,
+                          env={'PATH': str(folder / 'bin'), 'INSTALLED': installed})
+        return status, out, log.read_text() if log.exists() else ''
+
+
+BENCH = 'g++ libboost-context-dev golang-go libjansson-dev python3'
+
+
+def test_bootstrap_does_and_says_nothing_when_nothing_is_missing():
+    assert bootstrap('bench', installed=BENCH) == (0, '', '')
+
+
+def test_bootstrap_says_and_installs_only_what_is_missing():
+    status, out, asked = bootstrap('bench', installed=BENCH.replace('golang-go ', ''))
+    assert status == 0 and out.startswith('bootstrap: will install'), out
+    assert out.splitlines()[0].endswith(': golang-go'), out
+    assert asked.splitlines()[-1].endswith('install -y --no-install-recommends golang-go'), asked
+
+
+def test_bootstrap_asks_sudo_when_it_is_not_root():
+    status, out, asked = bootstrap('bench', installed='g++', user='1000', sudo=True)
+    assert status == 0 and 'sudo' in asked, (out, asked)
+
+
+def test_bootstrap_says_what_to_do_when_it_can_not_install():
+    status, out, asked = bootstrap('bench', installed='g++', user='1000')
+    assert status == 1 and 'as root, run:' in out and not asked, out
+
+
+def test_bootstrap_refuses_a_group_that_it_does_not_know():
+    status, out, _ = bootstrap('nonsense', installed='')
+    assert status == 2 and 'nonsense' in out, out
+
+
+tap.run(globals())
