@@ -59,8 +59,8 @@ int main(void)
 '''
 
 
-def last_line_of_run_tests(programs):
-    """The status and the last line for a project with these {name: cases, or a shell script}."""
+def ends_with(programs, status_wanted, last_line_wanted):
+    """Runs a project with these {name: cases, or a shell script}."""
     with Folder() as folder:
         build = "project('t', 'c')\ncmocka = dependency('cmocka')\n"
         for name, cases in programs.items():
@@ -79,35 +79,32 @@ def last_line_of_run_tests(programs):
         status, text = run('ninja', '-C', folder / 'built')
         assert status == 0 or not programs, text
         status, text = run(SCRIPTS / 'run-tests', folder / 'built', '--no-rebuild')
-        return status, text.splitlines()[-1]
+        assert (status, text.splitlines()[-1]) == (status_wanted, last_line_wanted), text
 
 
 def test_run_tests_counts_the_cases_inside_programs():
-    assert last_line_of_run_tests({'a': 'good good good', 'b': 'good', 'c': '#!/bin/sh\nexit 0\n'}
-                                  ) == (0, '5 passed, 0 failed')
+    ends_with({'a': 'good good good', 'b': 'good', 'script': '#!/bin/sh\nexit 0\n'},
+              0, '5 passed, 0 failed')
 
 
 def test_run_tests_counts_a_failed_case_and_a_skipped_one():
-    assert last_line_of_run_tests({'a': 'good bad good', 'b': 'good skipped'}
-                                  ) == (1, '3 passed, 1 failed, 1 skipped')
+    ends_with({'a': 'good bad good', 'b': 'good skipped'}, 1, '3 passed, 1 failed, 1 skipped')
 
 
 def test_run_tests_counts_what_a_crash_kept_from_running_as_failed():
-    assert last_line_of_run_tests({'a': 'good aborts good', 'b': 'good'}
-                                  ) == (1, '2 passed, 2 failed')
+    ends_with({'a': 'good aborts good', 'b': 'good'}, 1, '2 passed, 2 failed')
 
 
 def test_run_tests_is_not_fooled_by_a_program_that_leaves_early_with_status_0():
-    assert last_line_of_run_tests({'a': 'good leaves good'}) == (1, '1 passed, 2 failed')
+    ends_with({'a': 'good leaves good'}, 1, '1 passed, 2 failed')
 
 
 def test_run_tests_counts_an_error_after_good_cases_as_failed():
-    assert last_line_of_run_tests({'a': 'good good!', 'b': '#!/bin/sh\nkill -9 $$\n'}
-                                  ) == (1, '2 passed, 2 failed')
+    ends_with({'a': 'good good!', 'script': '#!/bin/sh\nkill -9 $$\n'}, 1, '2 passed, 2 failed')
 
 
 def test_run_tests_fails_when_nothing_ran():
-    assert last_line_of_run_tests({}) == (1, '0 passed, 0 failed')
+    ends_with({}, 1, '0 passed, 0 failed')
 
 
 # ---- check-layers
