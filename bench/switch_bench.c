@@ -1,58 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nanoseconds of one switch between contexts: two contexts that only switch to each other.
- * Prints one JSON array, a number for each sample.
- *
- *         switch_bench [SAMPLES [SWITCHES]]
+ * The bare switch: two contexts that do nothing but switch to each other. One operation is one
+ * switch, so that a round trip counts two.
  */
 #include "fiber/context.h"
 
-#include <stdio.h>
+#include "measure.h"
+
 #include <stdlib.h>
-#include <time.h>
 
-enum { STACK = 64 * 1024 };
+static context here, there;
 
-static context main_context;
-static context fiber_context;
-
-static void body(void *arg)
+static void other_side(void *arg)
 {
         (void)arg;
         for (;;)
-                context_switch(&fiber_context, &main_context);
+                context_switch(&there, &here);
 }
 
-static double now(void)
+static int switches(void *arg, int64_t n)
 {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+        (void)arg;
+        for (int64_t i = 0; i < n; i += 2)
+                context_switch(&here, &there);
+        return 0;
 }
 
-static double sample(long switches)
+int main(void)
 {
-        double start = now();
-        for (long i = 0; i < switches; i += 2)
-                context_switch(&main_context, &fiber_context);
-        return (now() - start) / (double)switches;
-}
-
-int main(int argc, char **argv)
-{
-        int samples = argc > 1 ? atoi(argv[1]) : 15;
-        long switches = argc > 2 ? atol(argv[2]) : 10000000;
-        char *stack = malloc(STACK);
+        size_t size = (size_t)64 * 1024;
+        void *stack = aligned_alloc(4096, size);
         if (!stack)
                 return 1;
-        context_thread(&main_context);
-        context_make(&fiber_context, stack, STACK, body, NULL);
-        sample(switches / 10 + 2);
-        printf("[");
-        for (int i = 0; i < samples; i++)
-                printf("%s%.3f", i ? ", " : "", sample(switches));
-        printf("]\n");
-        context_fini(&fiber_context);
+        context_thread(&here);
+        context_make(&there, stack, size, other_side, NULL);
+        int r = measure(switches, NULL);
         free(stack);
-        return 0;
+        return r < 0;
 }

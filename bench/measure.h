@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * measure: how a measuring program of bench/ takes and prints its samples.
+ *
+ * A program is called with a case's name. It prints one number a line, each the mean of one
+ * round, in the unit of the case (bench/run knows it); the runner takes the median over many
+ * rounds of many runs. Each sample is long enough (MEASURE_MIN) that the clock costs nothing.
+ */
+#ifndef SANJAB_BENCH_MEASURE_H
+#define SANJAB_BENCH_MEASURE_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <time.h>
+
+/* Samples that one run prints, after one that is thrown away to warm up. */
+#define MEASURE_ROUNDS 5
+/* The least time of a sample, in ns. */
+#define MEASURE_MIN 40000000
+
+static inline int64_t measure_now(void)
+{
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/*
+ * Calls work(arg, n), which does n operations, and prints the ns that one took; n is doubled until
+ * a sample is long enough. Returns the first negative value of work, or 0.
+ */
+static inline int measure(int (*work)(void *arg, int64_t n), void *arg)
+{
+        int64_t n = 1000;
+        for (int printed = -1; printed < MEASURE_ROUNDS;) {
+                int64_t start = measure_now();
+                int r = work(arg, n);
+                if (r < 0)
+                        return r;
+                int64_t took = measure_now() - start;
+                if (took < MEASURE_MIN) {
+                        n *= 2;
+                        continue;
+                }
+                if (printed >= 0)
+                        printf("%.3f\n", (double)took / (double)n);
+                printed++;
+        }
+        return 0;
+}
+
+#endif
