@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sanjab/net.h: streams, listeners, names and TLS.
+ *
+ *         sj_stream *s;
+ *         sj_time deadline = sj_after(5 * SJ_SEC);
+ *         int r = sj_tcp_connect("example.org", 80, &s, deadline);
+ *         if (r < 0)
+ *                 return r;
+ *         r = sj_write(s, "HEAD / HTTP/1.0\r\n\r\n", 19, deadline);
+ *         ssize_t n = r < 0 ? r : sj_read(s, buffer, sizeof(buffer), deadline);
+ *         sj_stream_close(s);
+ *
+ * A stream is used by the fibers of one loop: one that reads and one that writes, at the same time
+ * if they like. A second reader (or writer) gets -EBUSY when it would have to wait. Who closes a
+ * stream makes sure that nobody else is in a call on it.
+ *
+ * Every call with a deadline is a cancellation point, even when it would not have blocked:
+ * -ECANCELED then, and nothing has happened. A call is tried once even if its deadline has passed
+ * (SJ_POLL), and gives -ETIMEDOUT only instead of waiting. Outside of a fiber such a call gives
+ * -EPERM when it would have to wait.
+ */
+#ifndef SANJAB_NET_H
+#define SANJAB_NET_H
+
+#include <sanjab/fiber.h>
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Limits. */
+#define SJ_HOST_MAX         253 /* bytes of a host name, RFC 1035 §2.3.4 */
+#define SJ_ADDRESSES_MAX    32  /* the addresses of a name that are looked at */
+#define SJ_ADDRESS_TEXT_MAX 128 /* an address as text, with its NUL */
+#define SJ_TLS_WHY_MAX      256 /* why TLS failed, with its NUL */
+
+/* ── Addresses and names ─────────────────────────────────────────────────────────────────── */
+
+/* IPv4 and a port, IPv6 and a port, or the path of a Unix socket. */
+typedef struct sj_address {
+        struct sockaddr_storage storage;
+        socklen_t n;
+} sj_address;
+
+/*
+ * An address of digits, as "127.0.0.1", "::1" or "[::1]" (a zone only by number: "fe80::1%2").
+ * -EINVAL: it is not one. Does not block.
+ */
+SJ_PUBLIC int sj_address_parse(const char *host, uint16_t port, sj_address *ret);
+
+/*
+ * Writes it as "127.0.0.1:80", "[::1]:80", "unix:/path" or "unix:@abstract"; an address of nothing
+ * is "". Cut to size, always ended by a NUL. Returns its first argument after the address.
+ */
+SJ_PUBLIC const char *sj_address_text(const sj_address *address, char *ret, size_t size);
+
+/* The port of an IPv4 or IPv6 address, else 0. */
+SJ_PUBLIC uint16_t sj_address_port(const sj_address *address);
+
+/*
+ * The addresses of a host name, in the order in which to try them (RFC 8305 §4: the families take
+ * turns, IPv6 first). Returns how many were written to ret, at least 1, at most max.
+ *
+ * An address of digits stands for itself. "localhost" and all below it are the loopback addresses
+ * (RFC 6761 §6.3), names below "invalid" do not exist (§6.4): neither is asked for anywhere. Then
+ * /etc/hosts is looked at, then what was learned within its time to live, then the name servers of
+ * /etc/resolv.conf are asked for A and AAAA. Fibers of one loop that ask for the same name share
+ * one question; one that is cancelled or late leaves it to the others.
+ *
+ * -ENOENT     no such name
+ * -ENODATA    the name exists, and has no address
+ * -EAGAIN     the name servers failed, refused, or did not answer within all attempts
+ * -EINVAL     not a host name (RFC 1123 §2.1; an underscore is let through); max is 0
+ * -EMFILE, -ENFILE, -ENOMEM
+ * -ETIMEDOUT, -ECANCELED
+ */
+SJ_PUBLIC int sj_resolve(const char *host, uint16_t port, sj_address ret[], size_t max,
+                         sj_time deadline);
+
+/* As sj_strerror for what sj_resolve returns: -ENOENT is "name does not resolve". */
+SJ_PUBLIC const char *sj_resolve_strerror(int error);
+
+/* ── Streams ─────────────────────────────────────────────────────────────────────────────── */
+
+/* A reliable flow of bytes in both directions: TCP, Unix, or TLS over another stream. */
+typedef struct sj_stream sj_stream;
+
+/*
+ * Connects to host and port; what sj_resolve and sj_tcp_connect_any do, one after the other, and
+ * their errors. The caller owns *ret.
+ */
+SJ_PUBLIC int sj_tcp_connect(const char *host, uint16_t port, sj_stream **ret, sj_time deadline);
+
+/*
+ * Connects to the first of the n addresses that answers. The next one is tried when the one before
+ * has failed or has not answered for 250 ms, which goes on meanwhile (RFC 8305 §5). Bytes are sent
+ * without delay (TCP_NODELAY). -EINVAL n is 0; else, when all have failed, the error of the first:
+ * -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ECONNRESET (the peer's or the network's time has
+ * run out: -EHOSTDOWN); -EMFILE, -ENOMEM and so on; -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC int sj_tcp_connect_any(const sj_address addresses[], size_t n, sj_stream **ret,
+                                 sj_time deadline);
+
+/*
+ * Connects to a Unix socket; a path that begins with '@' is an abstract name. -ENOENT, -EACCES,
+ * -ECONNREFUSED nobody listens; -ENAMETOOLONG; -EMFILE and so on; -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC int sj_unix_connect(const char *path, sj_stream **ret, sj_time deadline);
+
+/* Two streams that are connected to each other. The caller owns both. -EMFILE, -ENOMEM. */
+SJ_PUBLIC int sj_stream_pair(sj_stream *ret[2]);
+
+/*
+ * Reads some bytes: at least 1, at most n, as soon as there are any; 0 at the end, when the peer
+ * has closed its sending side. n must not be 0 (-EINVAL).
+ * -ECONNRESET the peer has broken it off; -EPROTO the TLS below was cut or broken;
+ * -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC ssize_t sj_read(sj_stream *s, void *ret, size_t n, sj_time deadline);
+
+/*
+ * Reads exactly n bytes: 0. -EPIPE the end came before the first of them, -EPROTO after; else as
+ * sj_read. After a failure the bytes that had come are lost.
+ */
+SJ_PUBLIC int sj_read_exactly(sj_stream *s, void *ret, size_t n, sj_time deadline);
+
+/*
+ * Writes all n bytes: 0 when the stream has taken them over (the peer may not have them yet).
+ * -EPIPE, -ECONNRESET the peer has gone; -ETIMEDOUT, -ECANCELED. If it fails when some of the
+ * bytes have gone, the sending side is of no more use: all later writes give -EPIPE.
+ */
+SJ_PUBLIC int sj_write(sj_stream *s, const void *data, size_t n, sj_time deadline);
+
+/* As sj_write, of n parts one after the other; they are not changed. -EINVAL n is over 1024. */
+SJ_PUBLIC int sj_writev(sj_stream *s, const struct iovec parts[], size_t n, sj_time deadline);
+
+/*
+ * Closes the sending side: the peer reads what was written, then the end. Reading goes on. May be
+ * called twice. Blocks only over TLS, which sends its close_notify. Errors as sj_write.
+ */
+SJ_PUBLIC int sj_stream_shutdown(sj_stream *s, sj_time deadline);
+
+/*
+ * Closes and frees it, with the stream below if it is TLS. Never blocks, and can be called in a
+ * cancelled fiber. What was written still goes out, unless there are bytes that were not read:
+ * then the peer may see a reset and lose the rest (see sj_stream_close_politely). NULL is allowed.
+ */
+SJ_PUBLIC void sj_stream_close(sj_stream *s);
+
+/*
+ * Ends it so that the peer surely can read the last that was written: closes the sending side,
+ * reads and drops what still comes until the peer closes or the time is up, and closes it as
+ * sj_stream_close, whatever happens. Cancellation does not cut it short; therefore it takes at
+ * most 5 s, even when the deadline is later. 0, or why the end was not clean: -ETIMEDOUT (the
+ * deadline or the 5 s), else as sj_read. NULL is allowed.
+ */
+SJ_PUBLIC int sj_stream_close_politely(sj_stream *s, sj_time deadline);
+
+/* The address of this end and of the other; of TLS, those of the stream below. -ENOTCONN. */
+SJ_PUBLIC int sj_stream_local(const sj_stream *s, sj_address *ret);
+SJ_PUBLIC int sj_stream_peer(const sj_stream *s, sj_address *ret);
+
+/* ── Listeners ───────────────────────────────────────────────────────────────────────────── */
+
+typedef struct sj_listener sj_listener;
+
+/*
+ * Listens on a port; port 0 takes a free one (see sj_listener_port). host is an address of digits,
+ * "localhost" (127.0.0.1), or NULL: every address of this machine. backlog 0: a sensible one.
+ * Does not block. The caller owns *ret.
+ * -EADDRINUSE the port is taken; -EACCES not allowed; -EADDRNOTAVAIL not an address of this
+ * machine; -EINVAL host is not an address; -EMFILE and so on.
+ */
+SJ_PUBLIC int sj_tcp_listen(const char *host, uint16_t port, int backlog, sj_listener **ret);
+
+/*
+ * Listens on a Unix socket at the path ('@': abstract). A socket file that is left over from a
+ * program that has ended is replaced; the file is removed on close, if it is still ours.
+ * -EADDRINUSE somebody listens there, or the path is something other than a socket; -ENAMETOOLONG;
+ * -ENOENT, -EACCES and so on.
+ */
+SJ_PUBLIC int sj_unix_listen(const char *path, int backlog, sj_listener **ret);
+
+/*
+ * The next connection. What concerns one connection only (it was broken off before it was taken)
+ * is passed over. When this process or the system is out of descriptors, connections are refused
+ * one by one, slowly, with a warning in the log, until there are some again.
+ * -ETIMEDOUT, -ECANCELED; others only when the listener itself is broken.
+ */
+SJ_PUBLIC int sj_accept(sj_listener *l, sj_stream **ret, sj_time deadline);
+
+/* The port it listens on, 0 if it is not TCP; its address. */
+SJ_PUBLIC uint16_t sj_listener_port(const sj_listener *l);
+SJ_PUBLIC int sj_listener_address(const sj_listener *l, sj_address *ret);
+
+/* Nobody may be in sj_accept. Does not block. NULL is allowed. */
+SJ_PUBLIC void sj_listener_close(sj_listener *l);
+
+/* ── TLS ─────────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * The settings of TLS: made once, used for many streams, by several threads at once if need be.
+ * TLS 1.2 and later. The peer's certificate is verified: its chain, its time and its name.
+ */
+typedef struct sj_tls sj_tls;
+
+typedef struct sj_tls_options {
+        /* A file of certificates (PEM) to trust instead of the system's. */
+        const char *ca_file;
+        /* Our own certificate with its chain, and its key (PEM). A server needs them. */
+        const char *certificate_file;
+        const char *key_file;
+        /* The protocols for ALPN (RFC 7301) in the order of liking, ended by NULL; NULL: none. */
+        const char *const *alpn;
+        /* A client: anyone is believed to be the peer. A server never asks for a certificate. */
+        bool insecure;
+} sj_tls_options;
+
+/*
+ * options may be NULL. Reads the files, which blocks the thread shortly. The caller owns *ret,
+ * which may be freed while streams that were made with it live on. why (may be NULL, else of
+ * SJ_TLS_WHY_MAX bytes) is a sentence when it fails.
+ * -ENOENT, -EACCES a file cannot be read; -EBADMSG there is no certificate or key in it, or they
+ * do not belong together; -EINVAL alpn; -ENOMEM; -EOPNOTSUPP built without TLS.
+ */
+SJ_PUBLIC int sj_tls_new(const sj_tls_options *options, sj_tls **ret, char *why);
+SJ_PUBLIC void sj_tls_free(sj_tls *tls);
+
+/*
+ * Makes a TLS stream of `below`, as client, to the peer that is called name: a host name (sent to
+ * the peer, RFC 6066 §3) or an address of digits (compared with the addresses in the certificate).
+ * On success *ret owns below; on failure it is still the caller's, and good only for closing.
+ * The deadline is that of the handshake. why as above: "certificate has expired", "name mismatch:
+ * wanted example.org", ...
+ * -EKEYREJECTED the certificate was not accepted; -EPROTO the peer does not speak TLS, or refuses;
+ * -EPIPE, -ECONNRESET it has gone; -EINVAL name; -ENOMEM; -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC int sj_tls_connect(const sj_tls *tls, sj_stream *below, const char *name, sj_stream **ret,
+                             char *why, sj_time deadline);
+
+/* As sj_tls_connect, as server. -EINVAL: the settings have no certificate. */
+SJ_PUBLIC int sj_tls_accept(const sj_tls *tls, sj_stream *below, sj_stream **ret, char *why,
+                            sj_time deadline);
+
+/* The protocol that ALPN has agreed on, or the empty string; also of a stream that is not TLS. */
+SJ_PUBLIC const char *sj_tls_protocol(const sj_stream *s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
