@@ -136,7 +136,7 @@ SJ_PUBLIC int sj_read_exactly(sj_stream *s, void *ret, size_t n, sj_time deadlin
  */
 SJ_PUBLIC int sj_write(sj_stream *s, const void *data, size_t n, sj_time deadline);
 
-/* As sj_write, of n parts one after the other; they are not changed. -EINVAL n is over 1024. */
+/* As sj_write, of n parts one after the other; they are not changed. */
 SJ_PUBLIC int sj_writev(sj_stream *s, const struct iovec parts[], size_t n, sj_time deadline);
 
 /*

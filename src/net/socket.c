@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams of sockets. Every operation is tried first; only one that would block waits. The
+ * descriptor is registered in the loop at the first wait, for both directions and for its whole
+ * life, so that a short exchange costs no registration, and a long one exactly one.
+ *
+ * The registration is edge-triggered: between the try that gave -EAGAIN and the wait, an edge may
+ * have come, which the loop remembers, and a remembered edge may be older than the try. So a wait
+ * may end for nothing, and is followed by another try, never trusted by itself.
+ */
+#include "net/socket.h"
+
+#include "fiber/wait.h"
+#include "net/address.h"
+#include "net/stream.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/un.h>
+
+/* A Unix listener whose queue is full gives no event when it has room again. */
+#define UNIX_RETRY_FIRST SJ_MS
+#define UNIX_RETRY_MOST  (50 * SJ_MS)
+
+struct socket_stream {
+        sj_stream base;
+        struct socket socket;
+};
+
+static struct socket_stream *of(sj_stream *s)
+{
+        return (struct socket_stream *)s;
+}
+
+int socket_wait(struct socket *s, unsigned ready, sj_time deadline)
+{
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        struct sj_loop *loop = fiber_loop_current();
+        if (!s->loop) {
+                s->watch.notify = fiber_fd_notify;
+                r = loop_fd_add(loop, &s->watch, s->fd);
+                if (r < 0)
+                        return r;
+                s->loop = loop;
+        }
+        return s->loop == loop ? fiber_wait_fd(&s->watch, ready, deadline) : -EXDEV;
+}
+
+void socket_close(struct socket *s)
+{
+        if (s->loop)
+                loop_fd_remove(s->loop, &s->watch);
+        s->loop = NULL;
+        os_close(s->fd);
+        s->fd = -1;
+}
+
+/* The system does not tell us the length of what it wrote; the family does. */
+static int with_length(const struct sockaddr_storage *storage, sj_address *ret)
+{
+        const struct sockaddr_un *un = (const void *)storage;
+        sj_address a = {.storage = *storage};
+        switch (storage->ss_family) {
+        case AF_INET:
+                a.n = sizeof(struct sockaddr_in);
+                break;
+        case AF_INET6:
+                a.n = sizeof(struct sockaddr_in6);
+                break;
+        case AF_UNIX: {
+                /* An abstract name begins with a NUL; ours have no other. */
+                size_t skip = un->sun_path[0] == '\0';
+                size_t n = strnlen(un->sun_path + skip, sizeof(un->sun_path) - skip);
+                a.n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (n ? n + skip : 0));
+                break;
+        }
+        default:
+                return -ENOTCONN;
+        }
+        *ret = a;
+        return 0;
+}
+
+int socket_local(const struct socket *s, sj_address *ret)
+{
+        struct sockaddr_storage storage;
+        int r = os_socket_name(s->fd, &storage);
+        return r < 0 ? r : with_length(&storage, ret);
+}
+
+int socket_peer(const struct socket *s, sj_address *ret)
+{
+        struct sockaddr_storage storage;
+        int r = os_peer_name(s->fd, &storage);
+        return r < 0 ? r : with_length(&storage, ret);
+}
+
+/* The network's patience has run out (keep-alive, retransmission); it is not a deadline of ours. */
+static ssize_t not_our_time(ssize_t r)
+{
+        return r == -ETIMEDOUT ? -ECONNRESET : r;
+}
+
+static int wait_in(sj_stream *s, unsigned ready, sj_time deadline)
+{
+        s->streak = 0;
+        return socket_wait(&of(s)->socket, ready, deadline);
+}
+
+static ssize_t socket_read(sj_stream *s, void *ret, size_t n, sj_time deadline)
+{
+        for (;;) {
+                ssize_t got = os_recv(of(s)->socket.fd, ret, n);
+                if (got != -EAGAIN)
+                        return not_our_time(got);
+                int r = wait_in(s, OS_READABLE, deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
+/* Drops the first `sent` bytes of the parts. */
+static void parts_consume(struct iovec **parts, size_t *n, size_t sent)
+{
+        while (*n > 0 && sent >= (*parts)->iov_len) {
+                sent -= (*parts)->iov_len;
+                (*parts)++;
+                (*n)--;
+        }
+        if (*n > 0) {
+                (*parts)->iov_base = (char *)(*parts)->iov_base + sent;
+                (*parts)->iov_len -= sent;
+        }
+}
+
+static int socket_write(sj_stream *s, struct iovec *parts, size_t n, size_t *sent, sj_time deadline)
+{
+        int fd = of(s)->socket.fd;
+        parts_consume(&parts, &n, 0);
+        while (n > 0) {
+                ssize_t put = n == 1 ? os_send(fd, parts->iov_base, parts->iov_len)
+                                     : os_sendv(fd, parts, (int)n);
+                if (put >= 0) {
+                        *sent += (size_t)put;
+                        parts_consume(&parts, &n, (size_t)put);
+                        continue;
+                }
+                if (put != -EAGAIN)
+                        return (int)not_our_time(put);
+                int r = wait_in(s, OS_WRITABLE, deadline);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int socket_shutdown(sj_stream *s, sj_time deadline)
+{
+        (void)deadline;
+        int r = os_shutdown(of(s)->socket.fd, SHUT_WR);
+        /* The peer has broken it off already: what it reads is its own matter. */
+        return r == -ENOTCONN ? -ECONNRESET : r;
+}
+
+static void socket_free(sj_stream *s)
+{
+        socket_close(&of(s)->socket);
+        free(s);
+}
+
+static int local_of(const sj_stream *s, sj_address *ret)
+{
+        return socket_local(&((const struct socket_stream *)s)->socket, ret);
+}
+
+static int peer_of(const sj_stream *s, sj_address *ret)
+{
+        return socket_peer(&((const struct socket_stream *)s)->socket, ret);
+}
+
+static const struct stream_kind kind = {
+        .name = "socket",
+        .read = socket_read,
+        .write = socket_write,
+        .shutdown = socket_shutdown,
+        .close = socket_free,
+        .local = local_of,
+        .peer = peer_of,
+};
+
+int stream_of_socket(int fd, sj_stream **ret)
+{
+        struct socket_stream *s = malloc(sizeof(*s));
+        if (!s)
+                return -ENOMEM;
+        stream_init(&s->base, &kind);
+        s->socket = (struct socket){.fd = fd};
+        *ret = &s->base;
+        return 0;
+}
+
+int sj_stream_pair(sj_stream *ret[2])
+{
+        int fds[2];
+        sj_stream *first, *second;
+        int r = os_socket_pair(fds);
+        if (r < 0)
+                return r;
+        r = stream_of_socket(fds[0], &first);
+        if (r < 0) {
+                os_close(fds[0]);
+                os_close(fds[1]);
+                return r;
+        }
+        r = stream_of_socket(fds[1], &second);
+        if (r < 0) {
+                sj_stream_close(first);
+                os_close(fds[1]);
+                return r;
+        }
+        ret[0] = first;
+        ret[1] = second;
+        return 0;
+}
+
+void socket_tune(int fd, int family)
+{
+        /* Without it the connection works as well, only later. */
+        if (family != AF_UNIX)
+                (void)os_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+/* Waits for the outcome of a connect that is under way. */
+static int connect_finish(struct socket *s, sj_time deadline)
+{
+        for (;;) {
+                int r = socket_wait(s, OS_WRITABLE, deadline);
+                if (r < 0)
+                        return r;
+                r = os_connect_result(s->fd);
+                if (r < 0)
+                        return r == -ETIMEDOUT ? -EHOSTDOWN : r;
+                /* No error may also mean no outcome yet. */
+                struct sockaddr_storage peer;
+                r = os_peer_name(s->fd, &peer);
+                if (r != -ENOTCONN)
+                        return r;
+        }
+}
+
+static int connect_start(struct socket *s, const sj_address *address, sj_time deadline)
+{
+        for (sj_time pause = UNIX_RETRY_FIRST;; pause *= 2) {
+                int r = os_connect(s->fd, address_any(address), address->n);
+                if (r == -EINPROGRESS)
+                        return connect_finish(s, deadline);
+                if (r != -EAGAIN || address_family(address) != AF_UNIX)
+                        return r == -ETIMEDOUT ? -EHOSTDOWN : r;
+                if (sj_now() >= deadline)
+                        return -ETIMEDOUT;
+                sj_time until = sj_after(pause < UNIX_RETRY_MOST ? pause : UNIX_RETRY_MOST);
+                r = sj_sleep_until(until < deadline ? until : deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
+int socket_connect(const sj_address *address, sj_stream **ret, sj_time deadline)
+{
+        sj_stream *s;
+        int r = fiber_check();
+        if (r < 0)
+                return r;
+        int fd = os_socket(address_family(address), SOCK_STREAM);
+        if (fd < 0)
+                return fd;
+        socket_tune(fd, address_family(address));
+        r = stream_of_socket(fd, &s);
+        if (r < 0) {
+                os_close(fd);
+                return r;
+        }
+        r = connect_start(&of(s)->socket, address, deadline);
+        if (r < 0) {
+                sj_stream_close(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}

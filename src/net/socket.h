@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A socket of ours and the waits for it: what streams of sockets and listeners share. */
+#ifndef SANJAB_NET_SOCKET_H
+#define SANJAB_NET_SOCKET_H
+
+#include <sanjab/net.h>
+
+#include "loop/loop.h"
+#include "os/os.h"
+
+struct socket {
+        loop_fd watch;
+        struct sj_loop *loop; /* where it is registered, from the first wait on; or NULL */
+        int fd;
+};
+
+/*
+ * Waits until fd is ready for one of `ready`, which is worth it only after a try has given
+ * -EAGAIN: an edge that was reported before that try ends the wait too. As fiber_wait_fd;
+ * -EXDEV registered with another thread's loop; -EPERM no fiber.
+ */
+int socket_wait(struct socket *s, unsigned ready, sj_time deadline);
+
+/* Closes fd, and forgets it in the loop. */
+void socket_close(struct socket *s);
+
+int socket_local(const struct socket *s, sj_address *ret);
+int socket_peer(const struct socket *s, sj_address *ret);
+
+/* A new stream socket for the address's family, connected to it: a stream that the caller owns. */
+int socket_connect(const sj_address *address, sj_stream **ret, sj_time deadline);
+
+/* The settings of every TCP connection. */
+void socket_tune(int fd, int family);
+
+#endif
