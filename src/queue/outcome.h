@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * outcome: what becomes of a delivery. Pure functions: from the message, what is known of its
+ * task, and what came of the run, to the settlement that the broker is told. No I/O, no clock,
+ * no randomness but what the caller gives; so every rule is tested without a worker.
+ *
+ *   lease ─► message_decode ─► outcome_before ─── 0 ──► run ─► outcome_after ───┐
+ *                                    │                   └► outcome_crashed ────┤
+ *                                    └──────────── 1 ───────────────────────────┴─► settlement
+ *
+ * success      SUCCESS; then the callbacks, and the next link of the chain, with the result
+ * failure      FAILURE; the same under the ids of the rest of the chain; then the errbacks
+ * retry        RETRY with its cause, and the message again with retries + 1 and an eta; when none
+ *              are left, failure
+ * expired      REVOKED("expired")
+ * revoked      REVOKED("revoked" or "terminated")
+ * unknown name, unreadable, refused content, delivered too often: dead, with FAILURE
+ * crashed      requeued, counted; when delivered too often, dead
+ */
+#ifndef SANJAB_QUEUE_OUTCOME_H
+#define SANJAB_QUEUE_OUTCOME_H
+
+#include "queue/broker.h"
+#include "queue/message.h"
+#include "queue/task.h"
+
+typedef struct outcome_context {
+        sj_wall now;
+        sj_str worker;   /* the node's name, "worker1@host" */
+        int pid;         /* of who runs the task */
+        uint64_t random; /* fresh random bits for this outcome: the jitter */
+        /* The queue of a task that a signature names without one; NULL: the delivery's own. */
+        sj_str (*route)(void *arg, sj_str task);
+        void *route_arg;
+        bool shared; /* other workers may know the names that we do not: put those back */
+} outcome_context;
+
+/* One delivery. `error` is what message_decode said; info is NULL for an unknown name. */
+typedef struct outcome_delivery {
+        const broker_lease *lease;
+        const message *m;
+        const message_error *error; /* NULL or MESSAGE_SOUND: readable */
+        const task_info *info;
+        bool revoked; /* somebody has asked for its end */
+} outcome_delivery;
+
+/*
+ * Whether the delivery is to be run. 0: yes. 1: no, and *ret says how it ends. All that *ret
+ * points to lies in the arena, or is the delivery's own. -ENOMEM.
+ */
+int outcome_before(const outcome_context *context, const outcome_delivery *delivery,
+                   sj_arena *arena, broker_settlement *ret);
+
+/* How the delivery ends after a run. -ENOMEM. */
+int outcome_after(const outcome_context *context, const outcome_delivery *delivery,
+                  const task_return *result, sj_arena *arena, broker_settlement *ret);
+
+/* After who ran it has died (how: "killed by SIGSEGV"): another delivery, or dead. -ENOMEM. */
+int outcome_crashed(const outcome_context *context, const outcome_delivery *delivery,
+                    const char *how, sj_arena *arena, broker_settlement *ret);
+
+/* After it was ended on request while it ran ("terminated"). -ENOMEM. */
+int outcome_revoked(const outcome_context *context, const outcome_delivery *delivery,
+                    const char *reason, sj_arena *arena, broker_settlement *ret);
+
+/* The state to store when it begins: STARTED with pid and hostname. -ENOMEM. */
+int outcome_started(const outcome_context *context, const outcome_delivery *delivery,
+                    sj_arena *arena, broker_result *ret);
+
+/* A state of the task's own; meta is JSON. -ENOMEM. */
+int outcome_progress(const outcome_delivery *delivery, sj_str state, sj_str meta, sj_arena *arena,
+                     broker_result *ret);
+
+/* The limits of this run in seconds, 0 for none: the message's before the task's. */
+double outcome_time_limit(const outcome_delivery *delivery);
+double outcome_soft_time_limit(const outcome_delivery *delivery);
+
+/*
+ * The seconds until the next run: what was asked for, else the back-off
+ * (retry_backoff × 2^retries, at most retry_backoff_max; with jitter a random part of it), else
+ * default_retry_delay.
+ */
+double outcome_retry_delay(const task_info *info, int64_t retries, double asked, uint64_t random);
+
+#endif
