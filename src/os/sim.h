@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sim: what a test says to the simulated world (os_sim). See docs/simulator.md.
+ *
+ *         sim_begin(seed, &sim_rough);
+ *         ... sj_run(...), or os_ calls ...
+ *         uint64_t hash = sim_trace_hash();
+ *         size_t leaked = sim_end();
+ *
+ * A world belongs to the thread that began it, and every os_ call of that thread goes to it. One
+ * seed and the same program give the same world, call for call; the hash says whether they did.
+ * When nothing can ever happen again, or too much does, the world says why, prints its seed and
+ * aborts: a test under it needs no time limit of its own.
+ *
+ * "one in n" options: about once in n occasions; 0: never.
+ */
+#ifndef SANJAB_OS_SIM_H
+#define SANJAB_OS_SIM_H
+
+#include <sanjab/time.h>
+
+#include <stdio.h>
+
+typedef struct sim_options {
+        /* Scheduling. */
+        bool in_order;       /* os_choose takes 0, and reports come in the order of their cause */
+        unsigned spurious;   /* one in n waits reports an edge that did not happen */
+        unsigned mischief;   /* os_mischief(k) is true once in k * mischief calls */
+        unsigned processors; /* os_processors; 0: 2 */
+
+        /* The wire, for AF_INET and AF_INET6. A pair, a pipe and AF_UNIX are local: no delay, and
+         * of the faults only short and again. */
+        sj_time delay_least; /* how long a segment travels */
+        sj_time delay_most;
+        size_t buffer;    /* bytes that travel or wait unread, each way; 0: 64 KiB */
+        unsigned tight;   /* one connection in n has a buffer of 1 to 64 bytes instead */
+        unsigned split;   /* one segment in n is cut in two, which may be cut again */
+        unsigned shorten; /* one read or write in n takes fewer bytes than it could */
+        unsigned again;   /* one read or write in n says -EAGAIN, and is ready a little later */
+        unsigned reset;   /* one segment in n breaks its connection, and both ends hear of it */
+        unsigned silence; /* one segment in n breaks its connection, and nobody hears of it */
+        unsigned refuse;  /* one connect in n is refused */
+        unsigned loss;    /* one datagram in n is lost */
+
+        /* Limits. */
+        size_t descriptors;  /* open at once, then -EMFILE; 0: 100,000 */
+        uint64_t disk;       /* bytes in files, then -ENOSPC; 0: 1 GiB */
+        uint64_t most_calls; /* os_ calls before it counts as a livelock; 0: 50 million */
+        sj_time most_time;   /* virtual time, likewise; 0: 400 days */
+
+        /* The clock. */
+        sj_time creep;   /* how much each os_now moves it; 0: it stands while the program runs */
+        sj_wall started; /* the wall clock at the beginning; 0: 2030-01-01 */
+
+        /* Called instead of abort when the world is stuck; it must not return (longjmp). */
+        void (*stuck)(void *arg, const char *why);
+        void *stuck_arg;
+} sim_options;
+
+/* A quiet network with small delays, no fault. The same as NULL. */
+extern const sim_options sim_gentle;
+/* Everything goes wrong, often; connections break, too. */
+extern const sim_options sim_rough;
+/* As rough, but no connection breaks: what was sent arrives, cut and late. */
+extern const sim_options sim_slow;
+
+/* Makes this thread's world. options NULL: sim_gentle; they are copied. Aborts without memory. */
+void sim_begin(uint64_t seed, const sim_options *options);
+/* Ends it and frees all; the number of descriptors that were left open. */
+size_t sim_end(void);
+/* From now on these options hold, where they still can (not the clock's start). */
+void sim_change(const sim_options *options);
+
+/* A hash of every os_ call so far: its virtual time, name, descriptor and size. */
+uint64_t sim_trace_hash(void);
+/* Writes each call as a line, too; NULL: no more. */
+void sim_trace_enable(FILE *to);
+
+typedef struct sim_counters {
+        uint64_t calls;
+        uint64_t events;         /* that the world made happen */
+        uint64_t reports;        /* that pollers gave out */
+        uint64_t bytes;          /* that arrived over connections */
+        uint64_t broken;         /* connections that a fault broke */
+        uint64_t closed_watched; /* descriptors closed without os_poller_forget */
+        size_t open;             /* descriptors now */
+} sim_counters;
+sim_counters sim_count(void);
+
+/* Runs fn(arg) at that virtual time, from within a wait or another os_ call. */
+void sim_at(sj_time when, void (*fn)(void *arg), void *arg);
+/* A draw below n > 0 from a stream of the test's own, which disturbs no other. */
+uint64_t sim_draw(uint64_t n);
+
+/* Sends a signal to this process: false when nobody has opened it (it would have its default). */
+bool sim_raise(int signo);
+
+/* After n more descriptors were made, each further one fails with -EMFILE. SIZE_MAX: never. */
+void sim_fail_descriptors_after(size_t n);
+/* After n more os_map calls, each further one returns NULL. SIZE_MAX: never. */
+void sim_fail_maps_after(size_t n);
+/* After n more calls that write to a file or sync it, each further one fails. SIZE_MAX: never. */
+void sim_fail_disk_after(size_t n, int error);
+
+/*
+ * The power goes: every descriptor is closed, every connection gone, and each file holds what was
+ * synced, and of what was not, sector by sector, what the seed says; names that were made,
+ * renamed or removed since their folder was last synced may be as they were before.
+ */
+void sim_power_loss(void);
+
+#endif
