@@ -88,7 +88,8 @@ enum {
  */
 #define SJ_SCOPE(name, deadline, flags)                                   \
         __attribute__((cleanup(sj_scope_leave))) sj_scope name##_storage; \
-        sj_scope *const name = sj_scope_enter(&name##_storage, (deadline), (flags))
+        __attribute__((unused)) sj_scope *const name =                    \
+                sj_scope_enter(&name##_storage, (deadline), (flags))
 
 /*
  * What SJ_SCOPE does, for those who place a scope by hand: enter and leave must pair in the same
