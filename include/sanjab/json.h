@@ -48,7 +48,9 @@ typedef struct sj_json sj_json;
 typedef enum sj_json_flags {
         /*
          * Python's dialect, as json.dumps writes it: NaN, Infinity and -Infinity are numbers,
-         * and a lone surrogate (\ud800) is a character, kept as its three WTF-8 bytes.
+         * what is too large for a double is an infinity, and a lone surrogate (\ud800) is a
+         * character, kept as its three WTF-8 bytes. Without it, the four are refused, in reading
+         * and in writing. A lone surrogate is always written as an escape.
          */
         SJ_JSON_PYTHON = 1 << 0,
         /* Writing: all but ASCII as \u escapes, as Python's ensure_ascii. */
@@ -68,15 +70,19 @@ typedef struct sj_json_error {
 } sj_json_error;
 
 /*
- * Parses the one value that text holds. The text is copied where it must outlive the call: the
- * value depends on the arena only.
+ * Parses the one value that text holds. The text is copied: the value depends on the arena only,
+ * which grows by twice the text and 24 bytes for each value and name in it.
  * Errors: -EBADMSG the text is not JSON; -EMSGSIZE it is longer or deeper than the limits;
- * -ENOMEM. *ret_error (may be NULL) is filled for the first two.
+ * -ENOMEM. *ret_error (may be NULL) is filled for the first two. After an error the arena holds
+ * what was taken up to then, and stays usable.
  */
 SJ_PUBLIC int sj_json_parse(sj_arena *arena, sj_str text, unsigned flags, const sj_json **ret,
                             sj_json_error *ret_error);
 
-/* As sj_json_parse, with limits of the caller's (at most the ones above). */
+/*
+ * As sj_json_parse, with limits of the caller's (at most the ones above). A scalar is 0 deep, an
+ * empty array 1.
+ */
 SJ_PUBLIC int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t size_max,
                                     unsigned depth_max, const sj_json **ret,
                                     sj_json_error *ret_error);
@@ -92,8 +98,9 @@ static inline bool sj_json_is_null(const sj_json *v)
 
 /*
  * The value as a C type. -ENOENT: v is NULL; -EINVAL: another type; -ERANGE: an integer that the
- * C type cannot hold. sj_json_int accepts a double without a fraction, if it is exact;
- * sj_json_double accepts any number (an integer is rounded to the nearest double).
+ * C type cannot hold. sj_json_int accepts a double that is an integer (3.0; one with a fraction
+ * and one that is not finite are -EINVAL); sj_json_double accepts any number (an integer is
+ * rounded to the nearest double, or to an infinity).
  */
 SJ_PUBLIC int sj_json_bool(const sj_json *v, bool *ret);
 SJ_PUBLIC int sj_json_int(const sj_json *v, int64_t *ret);
@@ -101,14 +108,25 @@ SJ_PUBLIC int sj_json_double(const sj_json *v, double *ret);
 /* The characters, with escapes undone; a NUL follows them, and there may be NULs inside. */
 SJ_PUBLIC int sj_json_string(const sj_json *v, sj_str *ret);
 
-/* The number of elements or members; 0 for every other type and for NULL. */
+/*
+ * The number of elements or members; 0 for every other type and for NULL. Of members with the same
+ * name all are counted and seen by sj_json_at, though sj_json_member finds the last.
+ */
 SJ_PUBLIC size_t sj_json_count(const sj_json *v);
 /* Element i of an array, value i of an object; NULL outside, and for every other type. */
 SJ_PUBLIC const sj_json *sj_json_at(const sj_json *v, size_t i);
 /* The name of member i of an object; the empty view outside. */
 SJ_PUBLIC sj_str sj_json_name_at(const sj_json *v, size_t i);
-/* The member with that name (of several the last, as in Python), or NULL. */
-SJ_PUBLIC const sj_json *sj_json_member(const sj_json *v, const char *name);
+/*
+ * The member with that name (of several the last, as in Python), or NULL. The search goes through
+ * all members: for objects with very many, build an index.
+ */
+SJ_PUBLIC const sj_json *sj_json_find(const sj_json *v, sj_str name);
+/* The same; the length of a literal costs nothing. */
+static inline const sj_json *sj_json_member(const sj_json *v, const char *name)
+{
+        return sj_json_find(v, sj_str_of(name));
+}
 
 /* Loops: SJ_JSON_EACH(array, i, element) { ... } */
 #define SJ_JSON_EACH(array, i, element)                     \
@@ -117,17 +135,18 @@ SJ_PUBLIC const sj_json *sj_json_member(const sj_json *v, const char *name);
 
 /*
  * Making values. Each returns a value in the arena, or NULL when there is no memory. A NULL where
- * a value is expected makes the result NULL, so that one check at the end is enough.
+ * a value is expected makes the result NULL, so that one check at the end is enough. Elements and
+ * members may be of another arena, which must then live as long.
  */
 SJ_PUBLIC const sj_json *sj_json_new_null(sj_arena *arena);
 SJ_PUBLIC const sj_json *sj_json_new_bool(sj_arena *arena, bool value);
 SJ_PUBLIC const sj_json *sj_json_new_int(sj_arena *arena, int64_t value);
 SJ_PUBLIC const sj_json *sj_json_new_double(sj_arena *arena, double value);
-/* A copy of text; invalid UTF-8 gives NULL (with errno untouched), WTF-8 surrogates are kept. */
+/* A copy of text; NULL too if it is not UTF-8 (lone surrogates as WTF-8 are kept) or over 4 GiB. */
 SJ_PUBLIC const sj_json *sj_json_new_string(sj_arena *arena, sj_str text);
 SJ_PUBLIC const sj_json *sj_json_new_array(sj_arena *arena, const sj_json *const elements[],
                                            size_t n);
-/* n members: names[i] with values[i]; the names are copied. */
+/* n members: names[i] with values[i]; the names are copied, and NULL if one is not UTF-8. */
 SJ_PUBLIC const sj_json *sj_json_new_object(sj_arena *arena, const sj_str names[],
                                             const sj_json *const values[], size_t n);
 /* A value whose written form is text, which is checked as by sj_json_parse; NULL if it is wrong. */
@@ -135,8 +154,9 @@ SJ_PUBLIC const sj_json *sj_json_new_raw(sj_arena *arena, sj_str text, unsigned 
 
 /*
  * A builder writes JSON text straight into a growing buffer, without values in between. Begin and
- * end calls must pair; the commas are its own. An error (-ENOMEM, -EINVAL for a call out of place
- * or text that is not UTF-8) stays, later calls do nothing, and sj_json_writer_end tells it.
+ * end calls must pair; the commas are its own. An error stays, later calls do nothing, and
+ * sj_json_writer_end tells it: -ENOMEM; -EINVAL for a call out of place, text that is not UTF-8,
+ * or what only SJ_JSON_PYTHON allows; -EMSGSIZE for nesting beyond SJ_JSON_DEPTH_MAX.
  */
 typedef struct sj_json_writer sj_json_writer;
 SJ_PUBLIC int sj_json_writer_new(unsigned flags, sj_json_writer **ret);
@@ -147,26 +167,40 @@ SJ_PUBLIC void sj_json_write_object_begin(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_object_end(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_array_begin(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_array_end(sj_json_writer *w);
-SJ_PUBLIC void sj_json_write_name(sj_json_writer *w, const char *name);
+/* The name of the next member, whose value must follow. */
+SJ_PUBLIC void sj_json_write_key(sj_json_writer *w, sj_str name);
+static inline void sj_json_write_name(sj_json_writer *w, const char *name)
+{
+        sj_json_write_key(w, sj_str_of(name));
+}
 SJ_PUBLIC void sj_json_write_null(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_bool(sj_json_writer *w, bool value);
 SJ_PUBLIC void sj_json_write_int(sj_json_writer *w, int64_t value);
 SJ_PUBLIC void sj_json_write_double(sj_json_writer *w, double value);
 SJ_PUBLIC void sj_json_write_string(sj_json_writer *w, sj_str text);
-/* A value, as it came if it was parsed and the flags allow its bytes; NULL is written as null. */
+/*
+ * A value; NULL is written as null. What was parsed is written as the bytes that came, with their
+ * spacing, unless the flags forbid these: SJ_JSON_PRETTY lays containers out anew, and
+ * SJ_JSON_ASCII rewrites what has characters beyond ASCII.
+ */
 SJ_PUBLIC void sj_json_write_value(sj_json_writer *w, const sj_json *v);
-/* JSON text that is known to be valid, as it is. */
+/* JSON text of one value, as it is: it must be valid, which is not checked. */
 SJ_PUBLIC void sj_json_write_raw(sj_json_writer *w, sj_str text);
 /* The whole text, NUL-terminated, valid until the writer is next used; or the first error. */
 SJ_PUBLIC int sj_json_writer_end(sj_json_writer *w, sj_str *ret);
 
-/* The text of v in the arena, NUL-terminated. -ENOMEM. */
+/* The text of v in the arena, NUL-terminated. Errors as those of a writer. */
 SJ_PUBLIC int sj_json_text(sj_arena *arena, const sj_json *v, unsigned flags, sj_str *ret);
 
 /* The bytes that v was parsed from, or the empty view if it was built. */
 SJ_PUBLIC sj_str sj_json_raw(const sj_json *v);
 
-/* Whether a and b are the same value: objects in any order of members, 1 and 1.0 differ. */
+/*
+ * Whether a and b are the same value: objects in any order of members, 1 and 1.0 differ, as do 0.0
+ * and -0.0; NaN is itself. NULL is only NULL. What is nested beyond SJ_JSON_DEPTH_MAX, which only
+ * the builder can make, equals nothing. The time for two objects grows with the product of their
+ * members: not for large ones from strangers.
+ */
 SJ_PUBLIC bool sj_json_equal(const sj_json *a, const sj_json *b);
 
 #ifdef __cplusplus
