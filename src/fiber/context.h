@@ -44,7 +44,7 @@ typedef struct context {
 #endif
 } context;
 
-/* Enough room at the top for the first frame to be found by debuggers, and all must be above. */
+/* The smallest stack: the frames of an entry that does nothing but switch. */
 #define CONTEXT_STACK_MIN 512
 
 /* The first instructions of a context: calls the entry that lies on its stack with its argument. */
@@ -198,5 +198,12 @@ static inline void context_fini(context *c)
 {
         sanitize_fini(&c->sanitizer);
 }
+
+/*
+ * The addresses where a context that does not run will go on, innermost first: at most `most`,
+ * returns how many. low and size as in context_make. Code without frame pointers is left out.
+ */
+size_t context_trace(const context *c, const void *low, size_t size, void *ret_calls[],
+                     size_t most);
 
 #endif

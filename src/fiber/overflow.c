@@ -10,7 +10,6 @@
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MESSAGE = 512, NAME = 160, STANDARD_ERROR = 2 };
 
@@ -19,9 +18,9 @@ _Static_assert(2 * NAME + 100 <= MESSAGE, "the message fits");
 
 static size_t put(char message[static MESSAGE], size_t at, const char *text)
 {
-        size_t n = strnlen(text, NAME);
-        memcpy(message + at, text, n);
-        return at + n;
+        for (size_t n = 0; n < NAME && text[n]; n++)
+                message[at++] = text[n];
+        return at;
 }
 
 static size_t put_number(char message[static MESSAGE], size_t at, size_t number)
