@@ -13,6 +13,7 @@ enum { SIZE = 256 * 1024 };
 static context home;
 static context other;
 static char *memory;
+static unsigned memory_name;
 static int steps;
 
 static void prepare(void (*entry)(void *), void *arg)
@@ -26,12 +27,14 @@ static int memory_new(void **state)
         (void)state;
         steps = 0;
         memory = aligned_alloc(64, SIZE);
+        memory_name = sanitize_stack_add(memory, memory + SIZE);
         return memory ? 0 : -1;
 }
 
 static int memory_free(void **state)
 {
         (void)state;
+        sanitize_stack_remove(memory_name);
         free(memory);
         return 0;
 }
@@ -94,9 +97,11 @@ static void test_many_contexts_pass_on_in_a_ring(void **state)
 {
         (void)state;
         char *stacks[50];
+        unsigned names[50];
         context_thread(&home);
         for (int i = 0; i < 50; i++) {
                 stacks[i] = malloc(SIZE);
+                names[i] = sanitize_stack_add(stacks[i], stacks[i] + SIZE);
                 context_make(&ring[i], stacks[i], SIZE, pass_on, &ring[i]);
         }
         for (int round = 1; round <= 100; round++) {
@@ -106,6 +111,7 @@ static void test_many_contexts_pass_on_in_a_ring(void **state)
         for (int i = 0; i < 50; i++) {
                 context_switch(&home, &ring[i]);
                 context_fini(&ring[i]);
+                sanitize_stack_remove(names[i]);
                 free(stacks[i]);
         }
 }

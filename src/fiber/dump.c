@@ -41,24 +41,19 @@ static void print_address(const output *out, int depth, const void *pc)
                       (size_t)((const char *)pc - (const char *)info.dli_fbase));
 }
 
-static bool inside(const sj_fiber *f, const void *address)
+static void print_calls(const output *out, int depth, const sj_fiber *f)
 {
-        const char *p = address;
-        return p >= f->stack->low && p + 2 * sizeof(void *) <= f->stack->low + f->stack->size &&
-               (uintptr_t)p % sizeof(void *) == 0;
-}
-
-static void print_calls(const output *out, int depth, const sj_fiber *f, void *pc, void *fp)
-{
-        for (int i = 0; i < FRAMES_MAX && pc; i++) {
-                print_address(out, depth, pc);
-                if (!inside(f, fp))
-                        return;
-                void **frame = fp;
-                pc = frame[1];
-                /* Frames lie upward; anything else is not a frame. */
-                fp = (char *)frame[0] > (char *)fp ? frame[0] : NULL;
+        /* The one that asks runs: its context is made to stand here. */
+        context c = f->context;
+        if (f == fiber_current()) {
+                c.pc = __builtin_return_address(0);
+                c.fp = __builtin_frame_address(0);
+                c.sp = c.fp;
         }
+        void *calls[FRAMES_MAX];
+        size_t n = context_trace(&c, f->stack->low, f->stack->size, calls, FRAMES_MAX);
+        for (size_t i = 0; i < n; i++)
+                print_address(out, depth, calls[i]);
 }
 
 static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time now)
@@ -83,11 +78,7 @@ static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time
                 print(out, ", since %lld ms\n", (long long)((now - f->wait->since) / SJ_MS));
                 break;
         }
-        if (f == fiber_current())
-                print_calls(out, depth + 2 * INDENT, f, __builtin_return_address(0),
-                            __builtin_frame_address(0));
-        else if (f->state != FIBER_READY || inside(f, f->context.fp))
-                print_calls(out, depth + 2 * INDENT, f, f->context.pc, f->context.fp);
+        print_calls(out, depth + 2 * INDENT, f);
 }
 
 /* The fiber, or the one after it in its owner; by the owner's list. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What AddressSanitizer and ThreadSanitizer must hear about a change of stacks. Each context has
- * a `sanitize`, which in an ordinary build is empty, as are the functions.
+ * What AddressSanitizer, ThreadSanitizer and Valgrind must hear about a change of stacks.
+ *
+ * Each context has a `sanitize`, which in an ordinary build is empty, as are its functions:
  *
  *         sanitize_make(s, low, size)    the context's stack is known; it has not run
  *         sanitize_thread(s)             the context is the calling thread itself
@@ -11,6 +12,14 @@
  *                                        wrong one; always_inline sees to that
  *         sanitize_arrive(s)             right after it, on the new stack
  *         sanitize_fini(s)               it will not run again; from another context
+ *
+ * Valgrind needs no other build, so that it is told, if its header was there, in all; but of each
+ * stack once when it is mapped, and not at a switch:
+ *
+ *         sanitize_valgrind()            whether the program runs under it
+ *         sanitize_stack_add(low, high)  a stack: its name; a jump of the stack pointer into it is
+ *                                        a switch, and not a very large frame
+ *         sanitize_stack_remove(name)
  */
 #ifndef SANJAB_FIBER_SANITIZE_H
 #define SANJAB_FIBER_SANITIZE_H
@@ -178,5 +187,41 @@ SANITIZE_INLINE void sanitize_fini(sanitize *s)
 }
 
 #endif
+
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define SANITIZE_VALGRIND 1
+#endif
+#endif
+
+static inline bool sanitize_valgrind(void)
+{
+#ifdef SANITIZE_VALGRIND
+        return RUNNING_ON_VALGRIND != 0;
+#else
+        return false;
+#endif
+}
+
+static inline unsigned sanitize_stack_add(const void *low, const void *high)
+{
+#ifdef SANITIZE_VALGRIND
+        return (unsigned)VALGRIND_STACK_REGISTER(low, high);
+#else
+        (void)low;
+        (void)high;
+        return 0;
+#endif
+}
+
+static inline void sanitize_stack_remove(unsigned name)
+{
+#ifdef SANITIZE_VALGRIND
+        VALGRIND_STACK_DEREGISTER(name);
+#else
+        (void)name;
+#endif
+}
 
 #endif

@@ -31,7 +31,8 @@
  * reads as zero without costing memory, so zeroes mean that it was shallow, and no call to the
  * system is needed to know it; else the pages below are given back. (A frame with a large array
  * that it never filled may step over all the words: then the pages are kept until its next deep
- * use, or its slab's end, which is no error.)
+ * use, or its slab's end, which is no error.) Valgrind, which takes all below the stack pointer
+ * for undefined, would object, so there nothing is looked for.
  */
 #include "fiber/stack.h"
 
@@ -39,14 +40,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-
-#ifdef SJ_HAVE_VALGRIND
-#include <valgrind/valgrind.h>
-#else
-#define RUNNING_ON_VALGRIND                0
-#define VALGRIND_STACK_REGISTER(low, high) 0
-#define VALGRIND_STACK_DEREGISTER(id)      ((void)(id))
-#endif
 
 enum {
         LINE = 64,
@@ -96,17 +89,16 @@ _Static_assert(sizeof(stack) <= LINE, "the bookkeeping is one line");
 
 /* ── Slabs ───────────────────────────────────────────────────────────────────────────────── */
 
-/* Valgrind takes a jump of the stack pointer into one of these for what it is, a switch. */
 static void slab_tell_valgrind(stack_slab *slab)
 {
-        if (!RUNNING_ON_VALGRIND)
+        if (!sanitize_valgrind())
                 return;
         slab->valgrind = calloc(slab->slots, sizeof(unsigned));
         if (!slab->valgrind)
                 return;
         for (unsigned i = 0; i < slab->slots; i++) {
                 char *low = slot_low(slab, i);
-                slab->valgrind[i] = (unsigned)VALGRIND_STACK_REGISTER(low, low + STACK_SIZE);
+                slab->valgrind[i] = sanitize_stack_add(low, low + STACK_SIZE);
         }
 }
 
@@ -134,7 +126,7 @@ static void slab_free(stack_pool *pool, stack_slab *slab)
 {
         if (slab->valgrind) {
                 for (unsigned i = 0; i < slab->slots; i++)
-                        VALGRIND_STACK_DEREGISTER(slab->valgrind[i]);
+                        sanitize_stack_remove(slab->valgrind[i]);
                 free(slab->valgrind);
         }
         list_remove(&slab->all);
@@ -249,7 +241,7 @@ static void trim(const stack *s)
 
 void stack_pool_init(stack_pool *pool, size_t object_size)
 {
-        *pool = (stack_pool){.object_size = object_size, .probe = !RUNNING_ON_VALGRIND};
+        *pool = (stack_pool){.object_size = object_size, .probe = !sanitize_valgrind()};
         list_init(&pool->with_cold);
         list_init(&pool->with_fresh);
         list_init(&pool->slabs);
