@@ -184,7 +184,7 @@ static void test_another_fault_dies_as_ever(void **state)
         (void)state;
         char text[4096];
         int status = in_child(act_wild, text);
-        assert_string_equal(text, "");
+        assert_null(strstr(text, "overflowed"));
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 #endif

@@ -125,7 +125,21 @@ static void test_shallow_use_keeps_its_pages(void **state)
         stack_pool_fini(&pool);
 }
 
-static void test_a_hundred_thousand_come_and_go(void **state)
+/* Takes stacks until there are n or no more can be had; returns how many. */
+static int take(stack_pool *pool, stack *all[], int n)
+{
+        int r = 0, i;
+        for (i = 0; i < n && r == 0; i++)
+                r = stack_alloc(pool, &all[i]);
+        if (r == 0)
+                return n;
+        /* Guards that are mappings, on a kernel that has no others. */
+        assert_int_equal(r, -ENOBUFS);
+        assert_true(i > 20000);
+        return i - 1;
+}
+
+static void test_a_hundred_thousand_come_and_go_or_the_limit_is_told(void **state)
 {
         (void)state;
         enum { N = 100000 };
@@ -134,10 +148,9 @@ static void test_a_hundred_thousand_come_and_go(void **state)
         stack_pool_init(&pool, 64);
         assert_non_null(all);
         for (int round = 0; round < 2; round++) {
-                for (int i = 0; i < N; i++)
-                        assert_int_equal(stack_alloc(&pool, &all[i]), 0);
-                assert_int_equal(pool.in_use, N);
-                for (int i = 0; i < N; i++)
+                int n = take(&pool, all, N);
+                assert_int_equal(pool.in_use, n);
+                for (int i = 0; i < n; i++)
                         stack_free(&pool, all[i]);
                 assert_int_equal(pool.in_use, 0);
                 assert_true(pool.n_slabs < 8);
@@ -178,7 +191,7 @@ int main(void)
                 cmocka_unit_test(test_a_stack_in_use_touches_one_page),
                 cmocka_unit_test(test_what_deep_use_touched_is_given_back),
                 cmocka_unit_test(test_shallow_use_keeps_its_pages),
-                cmocka_unit_test(test_a_hundred_thousand_come_and_go),
+                cmocka_unit_test(test_a_hundred_thousand_come_and_go_or_the_limit_is_told),
                 cmocka_unit_test(test_the_owner_of_an_address_is_found),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
