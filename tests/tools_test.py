@@ -173,7 +173,7 @@ def seam(room, code, rooms=('base', 'os', 'loop')):
         order = ', '.join(f"'{name}'" for name in rooms)
         write(folder / 'src/meson.build', f'room_order = [{order}]\n')
         for name in rooms:
-            (folder / 'src' / name).mkdir()
+            write(folder / 'src' / name / 'meson.build', '')
             source = folder / f'{name}.c'
             write(source, f'void abort(void);\nvoid {name}_thing(void) {{ abort(); }}\n')
             if name == room:
