@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The tree's own tools refuse what they are there to refuse."""
+import contextlib
+import io
 import os
 import pathlib
 import shlex
 import stat
 import subprocess
+import sys
 import tempfile
+from importlib.machinery import SourceFileLoader
 
 import tap
 
@@ -271,6 +275,47 @@ def test_bootstrap_says_what_to_do_when_it_can_not_install():
 def test_bootstrap_refuses_a_group_that_it_does_not_know():
     status, out, _ = bootstrap('nonsense', installed='')
     assert status == 2 and 'nonsense' in out, out
+
+
+# ---- bench/run
+
+sys.dont_write_bytecode = True
+BENCH_RUN = SourceFileLoader('bench_run', str(ROOT / 'bench' / 'run')).load_module()
+
+
+def measured(ours, peers, **more):
+    """The comparisons of a case whose programs print these."""
+    case = BENCH_RUN.Case('ns', ['printf', ours], one_cpu=False, peers=[
+        BENCH_RUN.Peer(name, command, needs='nothing') for name, command in peers], **more)
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        return list(BENCH_RUN.measure('it', case, 3, {})), said.getvalue()
+
+
+def test_bench_takes_medians_and_a_ratio_above_1_means_ours_is_better():
+    (result,), _ = measured('10\n1\n900\n', [('p', ['printf', '20'])])
+    assert result == {'case': 'it', 'unit': 'ns', 'ours': 10, 'peer': 'p', 'theirs': 20,
+                      'ratio': 2, 'spread': 0}, result
+    (result,), _ = measured('10', [('p', ['printf', '20'])], more_is_better=True)
+    assert result['ratio'] == 0.5, result
+
+
+def test_bench_says_and_skips_a_peer_that_is_not_installed():
+    (result,), said = measured('10', [('p', ['/nowhere/to/be/found'])])
+    assert result['peer'] is result['theirs'] is result['ratio'] is None, result
+    assert result['ours'] == 10 and 'p is not here (nothing); skipped' in said, said
+
+
+def test_bench_spread_is_half_the_quartiles_distance_by_the_median():
+    assert BENCH_RUN.spread_of([8, 9, 10, 11, 12]) == 0.1
+    assert BENCH_RUN.spread_of([8]) is None
+
+
+def test_bench_fails_when_a_program_of_ours_does():
+    try:
+        measured('not a number', [])
+        raise AssertionError('accepted')
+    except ValueError:
+        pass
 
 
 tap.run(globals())
