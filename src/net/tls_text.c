@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Why TLS failed, for people. OpenSSL's own sentences are used where they are good ones; those for
+ * a name lack the name, and those of its error queue lead with numbers.
+ */
+#include "net/tls.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+
+void tls_say(char *why, const char *format, ...)
+{
+        if (!why)
+                return;
+        va_list args;
+        va_start(args, format);
+        vsnprintf(why, SJ_TLS_WHY_MAX, format, args);
+        va_end(args);
+}
+
+void tls_say_errors(char *why, const char *doing)
+{
+        /* The oldest is the cause, the later ones tell who noticed. */
+        unsigned long error = ERR_get_error();
+        const char *reason = error ? ERR_reason_error_string(error) : NULL;
+        if (!reason && error && ERR_SYSTEM_ERROR(error))
+                reason = sj_strerror(ERR_GET_REASON(error));
+        tls_say(why, "%s: %s", doing, reason ? reason : "unknown error");
+        ERR_clear_error();
+}
+
+static int say_certificate(char *why, long verdict, const char *name)
+{
+        switch (verdict) {
+        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_IP_ADDRESS_MISMATCH:
+                tls_say(why, "name mismatch: wanted %s", name ? name : "another");
+                break;
+        default:
+                tls_say(why, "%s", X509_verify_cert_error_string(verdict));
+        }
+        return -EKEYREJECTED;
+}
+
+/* Alerts of the peer (RFC 8446 §6.2) that say that it does not like us. */
+static bool is_alert(unsigned long error)
+{
+        return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) >= SSL_AD_REASON_OFFSET &&
+               ERR_GET_REASON(error) < SSL_AD_REASON_OFFSET + 256;
+}
+
+int tls_say_handshake(char *why, const SSL *ssl, const char *name)
+{
+        unsigned long error = ERR_peek_error();
+        long verdict = SSL_get_verify_result(ssl);
+        if (ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK) {
+                ERR_clear_error();
+                return say_certificate(why, verdict, name);
+        }
+        tls_say_errors(why, is_alert(error) ? "refused by the peer" : "TLS handshake");
+        return -EPROTO;
+}
