@@ -25,6 +25,11 @@ void loop_fini(struct sj_loop *loop)
 {
         if (!loop)
                 return;
+        while (loop->annexes) {
+                loop_annex *annex = loop->annexes;
+                loop->annexes = annex->next;
+                annex->free(annex);
+        }
         os_poller_free(loop->poller);
         loop->poller = NULL;
 }
@@ -83,6 +88,21 @@ void loop_fd_remove(struct sj_loop *loop, loop_fd *lfd)
         os_poller_forget(loop->poller, lfd->fd);
         lfd->registered = false;
         loop->fds--;
+}
+
+loop_annex *loop_annex_find(const struct sj_loop *loop, const void *key)
+{
+        loop_annex *annex = loop->annexes;
+        while (annex && annex->key != key)
+                annex = annex->next;
+        return annex;
+}
+
+void loop_annex_add(struct sj_loop *loop, const void *key, loop_annex *annex)
+{
+        annex->key = key;
+        annex->next = loop->annexes;
+        loop->annexes = annex;
 }
 
 void loop_post_send(struct sj_loop *loop, loop_post *post)

@@ -38,6 +38,16 @@ typedef struct loop_fd {
         bool registered;
 } loop_fd;
 
+/*
+ * What another room keeps for as long as the loop lives, embedded in it: free(annex) is called by
+ * loop_fini, the last added first, when no fiber is left.
+ */
+typedef struct loop_annex {
+        struct loop_annex *next;
+        const void *key;
+        void (*free)(struct loop_annex *annex);
+} loop_annex;
+
 struct sj_loop {
         list ready; /* what can run, oldest first; the nodes' owner is the runner's matter */
         size_t ready_count;
@@ -47,6 +57,7 @@ struct sj_loop {
         size_t fds;  /* descriptors registered: none, and no need to ask the system when busy */
         _Atomic(loop_post *) posts; /* the newest first */
         _Atomic bool sleeping;      /* a post must wake the poller */
+        loop_annex *annexes;
 };
 
 int loop_init(struct sj_loop *loop);
@@ -86,6 +97,11 @@ void loop_fd_remove(struct sj_loop *loop, loop_fd *lfd);
  * The first time, lfd->fd must be set and loop_fd_remove undoes it. -EPERM: it is always ready.
  */
 int loop_fd_arm(struct sj_loop *loop, loop_fd *lfd, unsigned ready);
+
+/* The annex of that key (any address that is its maker's own), or NULL. */
+loop_annex *loop_annex_find(const struct sj_loop *loop, const void *key);
+/* Adds one; annex->free must be set. */
+void loop_annex_add(struct sj_loop *loop, const void *key, loop_annex *annex);
 
 /*
  * From any thread: post->run(post) will be called on the loop's thread, in the order of posting.
