@@ -190,6 +190,44 @@ int os_host_name(char *ret, size_t size);
 /* The number of processors this process may use, at least 1. */
 unsigned os_processors(void);
 
+/* ── Forking: for a process of one thread that was executed for that ─────────────────────── */
+
+/*
+ * Forks this process, which must have one thread. In the parent: the child's pid, and *ret_pidfd
+ * as os_spawn's. In the child, which inherits everything: 0; it gets SIGKILL when its parent ends.
+ */
+int os_fork(int *ret_pidfd);
+/* Ends the process at once: nothing buffered is written, no handler is called. */
+_Noreturn void os_exit(int status);
+/* A pidfd of this process's parent; -ESRCH if that is not `pid`, because it has ended. */
+int os_watch_parent(int pid);
+/* Moves the n descriptors to 3, 4 and so on, and closes all others but 0, 1 and 2. */
+int os_keep(const int fds[], size_t n);
+/* Makes this process a group of its own, which a terminal's signals do not reach. */
+void os_leave_group(void);
+/* The name of the process's main thread, as ps shows it: at most 15 characters. */
+void os_process_name(const char *name);
+
+enum { OS_MESSAGE_FDS = 8 };
+
+/*
+ * Connected sockets that keep messages whole and carry descriptors. Received descriptors are the
+ * receiver's; *n_fds says how many there is room for, and then how many came (the rest are
+ * closed). -EAGAIN; -EPIPE the other end is closed (to the receiver: 0 bytes); -EMSGSIZE more
+ * descriptors than OS_MESSAGE_FDS.
+ */
+int os_message_pair(int ret_fds[2]);
+int os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds);
+ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds);
+
+/*
+ * Where in the program a function lies: its distance from the place where the program was loaded,
+ * which is the same in every process that executes it; and back. -EINVAL: not in an executable
+ * segment of the program itself (a shared library's, or no code at all).
+ */
+int os_code_offset(uintptr_t address, uint64_t *ret);
+int os_code_address(uint64_t offset, uintptr_t *ret);
+
 /*
  * A descriptor from which os_signal_next takes the signals of the list; they are blocked in this
  * thread from now on. Call it before threads are started, which inherit the mask.
