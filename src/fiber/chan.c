@@ -117,7 +117,7 @@ void chan_await_recv(sj_chan *c, clause *waiter, void *ret_item)
 
 int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
 {
-        int r = fiber_check();
+        int r = fiber_check_of(fiber_current());
         if (r < 0)
                 return r;
         r = chan_try_send(c, item);
@@ -130,7 +130,7 @@ int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
 
 int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline)
 {
-        int r = fiber_check();
+        int r = fiber_check_of(fiber_current());
         if (r < 0)
                 return r;
         r = chan_try_recv(c, ret_item);

@@ -168,7 +168,7 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         f->inner = NULL;
         f->owner = s;
         f->wait = NULL;
-        f->cancelled = s->cancelled;
+        f->cancelled = f->stop = s->cancelled;
         f->has_handle = ret != NULL;
         f->failed_unseen = false;
         f->fn = fn;
@@ -176,7 +176,6 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         atomic_store_explicit(&f->name, name, memory_order_relaxed);
         atomic_store_explicit(&f->where, where, memory_order_relaxed);
         list_init(&f->joiners);
-        list_init(&f->ended);
         list_append(&s->fibers, &f->sibling);
         s->alive++;
         s->handles_alive += f->has_handle;
@@ -189,13 +188,13 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
 
 int sj_yield(void)
 {
-        int r = fiber_check();
+        sj_fiber *f = fiber_current();
+        int r = fiber_check_of(f);
         if (r < 0)
                 return r;
-        sj_fiber *f = fiber_current();
         fiber_make_ready(f);
         fiber_switch_away(f);
-        return fiber_check();
+        return 0;
 }
 
 int sj_sleep_until(sj_time moment)

@@ -41,6 +41,7 @@ struct sj_fiber {
         struct wait *wait; /* what it waits for, while FIBER_WAITING */
         fiber_state state;
         int result;         /* when FIBER_ENDED */
+        bool stop;          /* its blocking calls say -ECANCELED: fiber_is_cancelled */
         bool cancelled;     /* by sj_cancel or its owner; scopes inside may be shielded */
         bool has_handle;    /* freed when its owner is left, not when it ends */
         bool failed_unseen; /* it failed, and nobody has been told yet */
@@ -103,12 +104,21 @@ static inline sj_fiber *fiber_current(void)
         return fl ? atomic_load_explicit(&fl->current, memory_order_relaxed) : NULL;
 }
 
+/* As fiber_check: for this room's hot paths. */
+static inline int fiber_check_of(const sj_fiber *f)
+{
+        if (__builtin_expect(!f, 0))
+                return -EPERM;
+        return __builtin_expect(f->stop, 0) ? -ECANCELED : 0;
+}
+
 static inline scope *scope_of(sj_scope *s)
 {
         return (scope *)s;
 }
 
 /* The loop that the scope's fibers run on is that of the thread: a scope never crosses threads. */
+/* Kept in f->stop, which is set anew whenever one of these changes. */
 static inline bool fiber_is_cancelled(const sj_fiber *f)
 {
         return f->inner ? f->inner->cancelled : f->cancelled;

@@ -32,7 +32,10 @@ static void mark(scope *s, sj_fiber **work)
 
 static void interrupt(sj_fiber *f)
 {
-        if (f && f->wait && fiber_is_cancelled(f))
+        if (!f)
+                return;
+        f->stop = fiber_is_cancelled(f);
+        if (f->stop && f->wait)
                 wait_cancel(f->wait);
 }
 
@@ -175,6 +178,7 @@ void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
                 if (s->outer)
                         s->outer->inner = s;
                 opener->inner = s;
+                opener->stop = s->cancelled;
         }
         s->deadline = deadline;
         if (deadline != SJ_NEVER)
@@ -212,6 +216,7 @@ static void close_scope(scope *s)
         s->opener->inner = s->outer;
         if (s->outer)
                 s->outer->inner = NULL;
+        s->opener->stop = fiber_is_cancelled(s->opener);
 }
 
 void sj_scope_leave(sj_scope *storage)

@@ -16,7 +16,7 @@ static list *queue_of(struct sj_list *waiters)
 
 int sj_lock_acquire(sj_lock *l, sj_time deadline)
 {
-        int r = fiber_check();
+        int r = fiber_check_of(fiber_current());
         if (r < 0)
                 return r;
         sj_fiber *f = fiber_current();
@@ -55,7 +55,7 @@ void sj_event_clear(sj_event *e)
 
 int sj_event_wait(sj_event *e, sj_time deadline)
 {
-        int r = fiber_check();
+        int r = fiber_check_of(fiber_current());
         if (r < 0 || e->is_set)
                 return r;
         clause c;

@@ -7,10 +7,7 @@
 
 int fiber_check(void)
 {
-        sj_fiber *f = fiber_current();
-        if (__builtin_expect(!f, 0))
-                return -EPERM;
-        return __builtin_expect(fiber_is_cancelled(f), 0) ? -ECANCELED : 0;
+        return fiber_check_of(fiber_current());
 }
 
 struct sj_loop *fiber_loop_current(void)
@@ -63,12 +60,21 @@ void clause_fire_all(list *queue, int result)
         }
 }
 
-static int run_wait(wait *w, sj_time deadline, size_t *ret)
+/* Not all of a wait is set before it is needed: this is what each switch of a chan pays. */
+static int run_wait(wait *w, clause clauses[], size_t n, sj_time deadline, const char *what,
+                    size_t *ret)
 {
-        sj_fiber *f = w->fiber;
+        sj_fiber *f = fiber_current();
+        w->fiber = f;
+        w->clauses = clauses;
+        w->n = n;
+        w->fired = NULL;
+        w->over = false;
+        w->what = what;
         w->since = fiber_loop_of_thread->loop.now;
         for (size_t i = 0; i < w->n; i++)
                 w->clauses[i].wait = w;
+        w->timer.node.previous = NULL;
         if (deadline != SJ_NEVER) {
                 w->timer.fire = timed_out;
                 loop_timer_set(&fiber_loop_of_thread->loop, &w->timer, deadline);
@@ -89,18 +95,16 @@ int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, s
                         list_remove(&clauses[i].link);
                 return -ETIMEDOUT;
         }
-        wait w = {.fiber = fiber_current(), .clauses = clauses, .n = n, .what = what};
-        return run_wait(&w, deadline, ret);
+        wait w;
+        w.shielded = false;
+        return run_wait(&w, clauses, n, deadline, what, ret);
 }
 
 int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
 {
-        wait w = {.fiber = fiber_current(),
-                  .clauses = clauses,
-                  .n = n,
-                  .what = what,
-                  .shielded = true};
-        return run_wait(&w, SJ_NEVER, NULL);
+        wait w;
+        w.shielded = true;
+        return run_wait(&w, clauses, n, SJ_NEVER, what, NULL);
 }
 
 int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c)

@@ -34,16 +34,14 @@ void loop_fini(struct sj_loop *loop)
         loop->poller = NULL;
 }
 
-list *loop_next(struct sj_loop *loop)
+list *loop_choose(struct sj_loop *loop)
 {
-        if (list_empty(&loop->ready))
-                return NULL;
+        size_t n = 0;
+        list_for_each (node, &loop->ready)
+                n++;
         list *node = loop->ready.next;
-        if (os_simulated)
-                for (size_t skip = os_choose(loop->ready_count); skip > 0; skip--)
-                        node = node->next;
-        list_remove(node);
-        loop->ready_count--;
+        for (size_t skip = os_choose(n); skip > 0; skip--)
+                node = node->next;
         return node;
 }
 

@@ -50,7 +50,6 @@ typedef struct loop_annex {
 
 struct sj_loop {
         list ready; /* what can run, oldest first; the nodes' owner is the runner's matter */
-        size_t ready_count;
         heap timers;
         os_poller *poller;
         sj_time now; /* of the last turn */
@@ -66,14 +65,23 @@ void loop_fini(struct sj_loop *loop);
 static inline void loop_ready(struct sj_loop *loop, list *node)
 {
         list_append(&loop->ready, node);
-        loop->ready_count++;
 }
 
-/*
- * The next that is ready, taken out, or NULL: the oldest, or under the simulator the one that the
- * seed chooses.
- */
-list *loop_next(struct sj_loop *loop);
+/* Under the simulator the seed chooses which of those that are ready is the next. */
+list *loop_choose(struct sj_loop *loop);
+
+/* The next that is ready, taken out, or NULL: the oldest, but for the simulator. */
+static inline list *loop_next(struct sj_loop *loop)
+{
+        list *node = loop->ready.next;
+        if (node == &loop->ready)
+                return NULL;
+        if (__builtin_expect(os_simulated, 0))
+                node = loop_choose(loop);
+        node->prev->next = node->next;
+        node->next->prev = node->prev;
+        return node;
+}
 
 /*
  * One turn. block: when nothing is ready, waits until something is. Returns 0, or the poller's
