@@ -99,13 +99,15 @@ typedef struct message {
         const sj_json *chain; /* array of signatures, the next one last, or NULL */
         const sj_json *chord; /* signature or NULL */
 
-        /* as they came, NULL in a message that is made here */
+        /* Further headers for a message that is made here: an object, or NULL. */
+        const sj_json *extra_headers;
+
+        /* As it came; all NULL in a message that is made here. */
         const sj_json *headers;
         const sj_json *properties;
         const sj_json *embed;
-        sj_str body; /* the body's text, inflated and decoded: JSON */
-        /* Further headers for a message that is made here: an object, or NULL. */
-        const sj_json *extra_headers;
+        const sj_json *body;            /* the body as a string of the envelope */
+        const struct message *original; /* what was decoded, to tell what has been changed */
 } message;
 
 /*
