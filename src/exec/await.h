@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Ways to wait for a future that fiber.h leaves to those who need them. */
+#ifndef SANJAB_EXEC_AWAIT_H
+#define SANJAB_EXEC_AWAIT_H
+
+#include "base/list.h"
+#include "exec/mutex.h"
+
+#include <sanjab/fiber.h>
+
+/*
+ * Waits until the future is set, cancelled or not: for one whose setter uses the caller's memory.
+ * Its result, and its value in *ret (may be NULL).
+ */
+int await_surely(sj_future *future, void **ret);
+
+/* Who waits for something that a mutex guards, in the order of coming. */
+typedef struct turnstile {
+        list waiting;
+} turnstile;
+
+static inline void turnstile_init(turnstile *t)
+{
+        list_init(&t->waiting);
+}
+
+/*
+ * With the mutex held, which is given up meanwhile: waits to be let through. 0, and the caller
+ * looks again whether there is what it waits for; -ETIMEDOUT, -ECANCELED.
+ */
+int turnstile_wait(turnstile *t, mutex *lock, sj_time deadline);
+
+/* With the mutex held: lets the first through, if there is one; all of them. */
+void turnstile_let_one(turnstile *t);
+void turnstile_let_all(turnstile *t);
+
+#endif
