@@ -74,7 +74,10 @@ int os_poller_watch(os_poller *poller, int fd, void *token);
  */
 int os_poller_arm(os_poller *poller, int fd, unsigned ready, void *token);
 
-/* No more reports for fd, not even those already on their way. Call it before closing fd. */
+/*
+ * No more reports for fd, not even those already on their way; what a wait has handed out is the
+ * caller's. Call it before closing fd.
+ */
 void os_poller_forget(os_poller *poller, int fd);
 
 /*
@@ -90,7 +93,10 @@ void os_poller_wake(os_poller *poller);
 
 /* Closes; a negative fd is allowed and ignored. */
 void os_close(int fd);
-/* Bytes read (0: the end) or written; -EAGAIN when it would block. For pipes and terminals. */
+/*
+ * Bytes read (0: the end) or written; -EAGAIN when it would block. For pipes and terminals; a
+ * broken pipe is -EPIPE and raises no signal.
+ */
 ssize_t os_read(int fd, void *data, size_t n);
 ssize_t os_write(int fd, const void *data, size_t n);
 int os_pipe(int ret_fds[2]);
@@ -154,7 +160,10 @@ int os_chmod(const char *path, unsigned mode);
 int os_real_path(const char *path, char *ret, size_t size);
 /* Calls each for every entry but . and .., until it returns non-zero, which is returned. */
 int os_read_dir(const char *path, int (*each)(void *arg, const char *name), void *arg);
-/* An advisory lock on an open file (flock): exclusive or shared; -EAGAIN when held and !wait. */
+/*
+ * An advisory lock on an open file (flock): exclusive or shared; -EAGAIN when held and !wait. The
+ * simulator, with one thread, cannot wait for another holder: -EDEADLK.
+ */
 int os_lock_file(int fd, bool exclusive, bool wait);
 void os_unlock_file(int fd);
 /* A descriptor that becomes readable when the file or folder at path changes (inotify). */
@@ -171,9 +180,11 @@ typedef struct os_spawn_fd {
 
 /*
  * Starts the program at path (no search) with argv and environment (NULL: this one's). The child
- * has only the descriptors of fds, default signal actions and an empty signal mask; with
- * die_with_parent it gets SIGKILL when this thread's process ends. *ret_pidfd becomes readable
- * when it ends. -ENOENT, -EACCES and so on when it could not be executed.
+ * has only the descriptors of fds, and /dev/null as 0, 1 and 2 where they lack; default signal
+ * actions and an empty signal mask. With die_with_parent it gets SIGKILL when the calling thread
+ * ends, and so when its process does. *ret_pidfd becomes readable when the child ends. Blocks
+ * until the program runs. -ENOENT, -EACCES and so on when it could not be executed; the simulator:
+ * -ENOSYS.
  */
 int os_spawn(const char *path, char *const argv[], char *const environment[],
              const os_spawn_fd fds[], size_t n, bool die_with_parent, int *ret_pid, int *ret_pidfd);
@@ -241,7 +252,10 @@ void os_signal_close(int fd, const int signals[], size_t n);
 /* ── Threads ─────────────────────────────────────────────────────────────────────────────── */
 
 typedef struct os_thread os_thread;
-/* Starts a thread with all signals blocked. name: at most 15 characters. */
+/*
+ * Starts a thread with all signals blocked but those that its own instructions raise (SIGSEGV and
+ * its kin). name: at most 15 characters count. The simulator: -ENOSYS.
+ */
 int os_thread_start(void *(*body)(void *), void *arg, const char *name, os_thread **ret);
 /* Waits for its end and frees it. Blocks the thread. */
 void os_thread_join(os_thread *thread);
