@@ -36,6 +36,13 @@ int os_wait_child(int pidfd, int *ret_status)
         return 0;
 }
 
+void os_reap_child(int pidfd)
+{
+        siginfo_t info;
+        while (waitid((idtype_t)WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED) < 0 && errno == EINTR) {
+        }
+}
+
 int os_kill(int pidfd, int signo)
 {
         return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
@@ -103,6 +110,18 @@ int os_signal_open(const int signals[], size_t n)
                 return -errno;
         pthread_sigmask(SIG_BLOCK, &set, NULL);
         return fd;
+}
+
+void os_signal_close(int fd, const int signals[], size_t n)
+{
+        if (fd < 0)
+                return;
+        sigset_t set;
+        sigemptyset(&set);
+        for (size_t i = 0; i < n; i++)
+                sigaddset(&set, signals[i]);
+        os_close(fd);
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int os_signal_next(int fd)

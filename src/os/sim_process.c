@@ -64,6 +64,13 @@ int os_signal_open(const int numbers[], size_t n)
         return (int)sim_trace(w, "signal_open", fd, fd);
 }
 
+void os_signal_close(int fd, const int numbers[], size_t n)
+{
+        (void)numbers;
+        (void)n;
+        os_close(fd);
+}
+
 int os_signal_next(int fd)
 {
         sim_world *w = sim_enter();
@@ -102,6 +109,11 @@ int os_wait_child(int pidfd, int *ret_status)
 {
         (void)ret_status;
         return (int)sim_trace(sim_enter(), "wait_child", pidfd, -ECHILD);
+}
+
+void os_reap_child(int pidfd)
+{
+        sim_trace(sim_enter(), "reap_child", pidfd, 0);
 }
 
 int os_kill(int pidfd, int signo)
