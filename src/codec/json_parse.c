@@ -496,9 +496,9 @@ static void locate(sj_str text, size_t offset, const char *reason, sj_json_error
 {
         if (!ret)
                 return;
-        const char *line = text.data, *where = text.data + offset;
+        const char *line = text.n ? text.data : "", *where = line + offset;
         unsigned number = 1;
-        for (const char *p; offset && (p = memchr(line, '\n', (size_t)(where - line))); number++)
+        for (const char *p; (p = memchr(line, '\n', (size_t)(where - line))); number++)
                 line = p + 1;
         *ret = (sj_json_error){offset, number, (unsigned)(where - line) + 1, reason};
 }

@@ -422,6 +422,9 @@ static void errors_tell_line_and_column(void **state)
         assert_int_equal(error.line, 2);
         assert_int_equal(error.column, 1);
         assert_int_equal(sj_json_parse(arena, SJ_STR("x"), 0, &v, NULL), -EBADMSG);
+        assert_int_equal(sj_json_parse(arena, (sj_str){0}, 0, &v, &error), -EBADMSG);
+        assert_int_equal(error.line, 1);
+        assert_int_equal(error.column, 1);
 }
 
 static char *nested(size_t depth)

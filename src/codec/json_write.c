@@ -299,9 +299,9 @@ static void put_string(sj_json_writer *w, sj_str text, sj_str after)
         char *out = room(w, text.n + margin);
         if (!out)
                 return;
-        const char *p = text.data, *end = p + text.n;
+        const char *p = text.n ? text.data : "", *end = p + text.n;
         *out++ = '"';
-        while (text.n && (out = put_plain(out, &p, end), p < end)) {
+        while ((out = put_plain(out, &p, end)), p < end) {
                 advance_to(w, out);
                 out = room(w, (size_t)(end - p) + margin);
                 if (!out)
