@@ -7,6 +7,18 @@
  */
 #include "fiber/context.h"
 
+/* Without the signature that branch protection puts into an address on the stack. */
+static void *plain(void *call)
+{
+#ifdef __aarch64__
+        register void *link __asm__("x30") = call;
+        __asm__("hint #7" : "+r"(link)); /* xpaclri */
+        return link;
+#else
+        return call;
+#endif
+}
+
 size_t context_trace(const context *c, const void *low, size_t size, void *ret_calls[], size_t most)
 {
         size_t n = 0;
@@ -20,7 +32,7 @@ size_t context_trace(const context *c, const void *low, size_t size, void *ret_c
                 void *const *frame = (void *const *)at;
                 if (!frame[0]) /* the entry's, whose caller is context_trampoline */
                         break;
-                ret_calls[n++] = frame[1];
+                ret_calls[n++] = plain(frame[1]);
                 floor = at + 2 * sizeof(void *);
                 at = (uintptr_t)frame[0];
         }
