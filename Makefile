@@ -27,9 +27,14 @@ bench:
 	@scripts/bootstrap build bench
 	@bench/run
 
-asan tsan clang aarch64:
+asan tsan clang:
 	@scripts/bootstrap build ci
 	@scripts/test-in build-$@
+
+aarch64:
+	@scripts/bootstrap build ci
+	@scripts/test-aarch64
+	@scripts/test-in build-aarch64 --suite unit
 
 valgrind:
 	@scripts/bootstrap build ci
