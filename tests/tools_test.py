@@ -172,7 +172,7 @@ def test_check_layers_refuses_a_file_without_a_licence():
 
 # ---- check-seam
 
-def seam(room, code, rooms=('base', 'os', 'loop')):
+def seam(room, code, rooms=('base', 'os', 'loop'), source_name=None):
     with Folder() as folder:
         order = ', '.join(f"'{name}'" for name in rooms)
         write(folder / 'src/meson.build', f'room_order = [{order}]\n')
@@ -182,7 +182,8 @@ def seam(room, code, rooms=('base', 'os', 'loop')):
             write(source, f'void abort(void);\nvoid {name}_thing(void) {{ abort(); }}\n')
             if name == room:
                 write(source, code)
-            obj = source.with_suffix('.o')
+            stem = source_name if name == room and source_name else name
+            obj = folder / f'{stem}.c.o'
             status, out = run(*CC, '-D_GNU_SOURCE', '-c', source, '-o', obj)
             assert status == 0, out
             library = folder / 'build/src' / name / f'libsanjab-{name}.a'
@@ -212,6 +213,15 @@ def test_check_seam_refuses_each_way_to_the_system():
 def test_check_seam_lets_os_call_the_system():
     status, out = seam('os', '#include <unistd.h>\nint f(void) { return getpid(); }\n')
     assert status == 0, out
+
+
+def test_check_seam_lets_a_file_do_what_it_has_a_reason_for_and_no_other():
+    code = 'char *getenv(const char *);\nchar *f(void) { return getenv("PATH"); }\n'
+    rooms = ('base', 'os', 'fiber')
+    status, out = seam('fiber', code, rooms, source_name='child')
+    assert status == 0, out
+    status, out = seam('fiber', code, rooms, source_name='other')
+    assert status == 1 and 'src/fiber/other.c uses getenv' in out, out
 
 
 def test_check_seam_refuses_a_call_upwards():
