@@ -21,10 +21,22 @@ int loop_init(struct sj_loop *loop)
         return os_poller_new(&loop->poller);
 }
 
+static void await_senders(struct sj_loop *loop)
+{
+        for (;;) {
+                uint32_t n = atomic_load_explicit(&loop->senders, memory_order_acquire);
+                if (n == 0)
+                        return;
+                /* Nobody wakes: it is a matter of some instructions, unless one was preempted. */
+                os_futex_wait(&loop->senders, n, os_now() + 50 * SJ_US, false);
+        }
+}
+
 void loop_fini(struct sj_loop *loop)
 {
         if (!loop)
                 return;
+        await_senders(loop);
         while (loop->annexes) {
                 loop_annex *annex = loop->annexes;
                 loop->annexes = annex->next;
@@ -105,12 +117,15 @@ void loop_annex_add(struct sj_loop *loop, const void *key, loop_annex *annex)
 
 void loop_post_send(struct sj_loop *loop, loop_post *post)
 {
+        /* What the post does may end the loop before this thread is done with it. */
+        atomic_fetch_add_explicit(&loop->senders, 1, memory_order_relaxed);
         loop_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
         do
                 post->next = head;
         while (!atomic_compare_exchange_weak(&loop->posts, &head, post));
         if (atomic_load(&loop->sleeping))
                 os_poller_wake(loop->poller);
+        atomic_fetch_sub_explicit(&loop->senders, 1, memory_order_release);
 }
 
 static void run_posts(struct sj_loop *loop)

@@ -56,6 +56,8 @@ struct sj_loop {
         size_t fds;  /* descriptors registered: none, and no need to ask the system when busy */
         _Atomic(loop_post *) posts; /* the newest first */
         _Atomic bool sleeping;      /* a post must wake the poller */
+        _Atomic uint32_t
+                senders; /* threads inside of loop_post_send: they still look at the loop */
         loop_annex *annexes;
 };
 
