@@ -9,7 +9,7 @@
  * Reading is Clinger's exact case, where two doubles need one rounding; else Eisel-Lemire (D.
  * Lemire, "Number parsing at a gigabyte per second"), which multiplies 64 bits of digits by 128
  * bits of the power of ten and knows when that decides the rounding; else, for more than 19
- * digits and for subnormals, the C library, told to use no locale.
+ * digits and below 1e-292, the C library, told to use no locale.
  *
  * Not printf with 17 digits: it is fifteen times slower and writes 0.1 as 0.10000000000000001.
  */
@@ -239,6 +239,7 @@ static uint128 multiply(uint64_t digits, int exponent)
 
 static bool read_eisel_lemire(decimal d, double *ret)
 {
+        /* What is left is no subnormal: it is at least 1e-292. */
         if (d.exponent < JSON_POWER_MIN || d.exponent > 308)
                 return false;
         const int zeros = __builtin_clzll(d.digits);
@@ -250,8 +251,6 @@ static bool read_eisel_lemire(decimal d, double *ret)
         uint64_t mantissa = high >> cut; /* with one bit more, by which it is rounded */
         int exponent =
                 (int)(((int64_t)d.exponent * 217706) >> 16) + 63 + top - zeros + EXPONENT_BIAS;
-        if (exponent <= 0)
-                return false;
         /* Exactly half way, which only small powers reach: to even, so down. */
         if (low <= 1 && d.exponent >= -4 && d.exponent <= 23 && (mantissa & 3) == 1 &&
             mantissa << cut == high)

@@ -130,6 +130,11 @@ static void doubles_look_as_in_python(void **state)
         assert_writes(1795156953.2145236, "1795156953.2145236");
         assert_writes(2e-3, "0.002");
         assert_writes(5e-05, "5e-05");
+        /* Half way between two texts of the shortest length, so the even one. */
+        assert_writes(0x1p-25, "2.9802322387695312e-08");
+        assert_writes(0x1p-44, "5.684341886080802e-14");
+        assert_writes(0x3p-24, "1.7881393432617188e-07");
+        assert_writes(0x5p-23, "5.960464477539062e-07");
         assert_writes(9.5367431640625e-07, "9.5367431640625e-07");
 }
 

@@ -45,7 +45,7 @@ typedef struct parser {
 static const char *fail(parser *s, const char *where, const char *reason)
 {
         s->error = -EBADMSG;
-        s->where = where < s->end ? where : s->end;
+        s->where = where;
         s->reason = where < s->end ? reason : "the text ends too early";
         return NULL;
 }

@@ -246,6 +246,7 @@ static void lone_surrogates_are_only_pythons(void **state)
         assert_refused_with("\"\\ud800\\ud800\\udc00\"", 0, 1, reason);
         assert_refused_with("\"\xed\xa0\x80\"", 0, 1, reason);
         assert_string("\"\\ud800\"", SJ_JSON_PYTHON, SJ_STR("\xed\xa0\x80"));
+        assert_string("\"\\udc00\\udc00\"", SJ_JSON_PYTHON, SJ_STR("\xed\xb0\x80\xed\xb0\x80"));
         assert_string("\"\\udfff\\ud800x\"", SJ_JSON_PYTHON, SJ_STR("\xed\xbf\xbf\xed\xa0\x80x"));
         assert_string("\"\xed\xa0\x80\"", SJ_JSON_PYTHON, SJ_STR("\xed\xa0\x80"));
         assert_string("\"\\ud800\\ud800\\udc00\"", SJ_JSON_PYTHON,
