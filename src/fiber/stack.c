@@ -26,13 +26,14 @@
  * enough others. A fresh slot gets its guard when it is first taken, so that starting a loop
  * costs nothing for the slots that it never uses.
  *
- * Depth: a stack that has been used deeply keeps its pages. When it comes back, a few words of
- * the page below the part that we always let it keep are read. A page that was never written
- * reads as zero without costing memory, so zeroes mean that it was shallow, and no call to the
- * system is needed to know it; else the pages below are given back. (A frame with a large array
- * that it never filled may step over all the words: then the pages are kept until its next deep
- * use, or its slab's end, which is no error.) Valgrind, which takes all below the stack pointer
- * for undefined, would object, so there nothing is looked for.
+ * Depth: a stack that has been used deeply keeps its pages. When it comes back, a few words at the
+ * end of its highest page are read, where it has been if it went further; only when they are not
+ * all zero, a few of the page below the part that it may keep. That one may never have been
+ * touched: then it reads as zero, at the price of a fault, but not of memory. If that is not zero
+ * either, the pages below are given back. So the common fiber needs no call to the system, nor a
+ * fault. A frame with a large array that is never filled may step over all the words: then the
+ * pages are kept until the slab's end, which is no error. Valgrind, which takes all below the
+ * stack pointer for undefined, would object, so there nothing is looked for.
  */
 #include "fiber/stack.h"
 
@@ -48,9 +49,10 @@ enum {
         SLOTS_FIRST = 8, /* of a pool's first slab */
         SLOTS = 64,
         HOT_MAX = 64,
-        KEEP = 32 * 1024,    /* what a stack keeps, from its top */
-        PROBES = 8,          /* words read in the page below that */
-        COLD_MIN = 2 * SLOTS /* so many unused stacks are always kept */
+        KEEP = 32 * 1024,  /* what a stack keeps, from its top */
+        PROBES = 8,        /* words read in a page            */
+        COLD_MIN = 512,    /* so many unused stacks are always kept */
+        PEAK_SHARE = 2048, /* one in so many is forgotten at a time */
 };
 
 #define SLOT_SIZE (STACK_GUARD + STACK_SIZE)
@@ -162,19 +164,30 @@ static void cold_push(stack_pool *pool, stack *s)
         }
 }
 
-/*
- * Many that came and went together give their memory back; a steady coming and going does not
- * make the pool map and unmap in turn.
- */
-static void cold_shrink(stack_pool *pool)
+/* Unmaps idle slabs, as long as so many unused stacks are left. */
+static void cold_release(stack_pool *pool, size_t enough)
 {
-        size_t enough = pool->in_use / 4 > COLD_MIN ? pool->in_use / 4 : COLD_MIN;
         while (!list_empty(&pool->with_cold)) {
                 stack_slab *slab = container_of(pool->with_cold.prev, stack_slab, cold_link);
                 if (!slab_idle(slab) || pool->n_cold - slab->n_cold < enough)
                         return;
                 slab_free(pool, slab);
         }
+}
+
+/*
+ * Keeps as many idle stacks as were in use at the last peak beyond those that are now, so that a
+ * steady coming and going of many does not make the pool map and unmap in turn. The peak is
+ * forgotten by a share at each shrinking, that is, in the course of some tens of thousands of
+ * frees; who can wait for idleness uses stack_pool_tidy.
+ */
+static void cold_shrink(stack_pool *pool)
+{
+        if (pool->peak < pool->in_use)
+                pool->peak = pool->in_use;
+        size_t enough = pool->peak - pool->in_use;
+        pool->peak -= enough / PEAK_SHARE;
+        cold_release(pool, enough > COLD_MIN ? enough : COLD_MIN);
 }
 
 static stack *cold_pop(stack_pool *pool)
@@ -223,13 +236,18 @@ static int fresh_pop(stack_pool *pool, stack **ret)
 /* ── Depth ───────────────────────────────────────────────────────────────────────────────── */
 
 /* Reads frames that are gone, which an instrumented build would object to. */
-__attribute__((no_sanitize("address", "thread"))) static bool was_deep(const stack *s)
+__attribute__((no_sanitize("address", "thread"))) static bool any_set(const char *from, size_t step)
 {
-        const char *page = s->low + STACK_SIZE - KEEP - PAGE;
         uintptr_t seen = 0;
         for (size_t i = 0; i < PROBES; i++)
-                seen |= *(const volatile uintptr_t *)(const void *)(page + i * (PAGE / PROBES));
+                seen |= *(const volatile uintptr_t *)(const void *)(from + i * step);
         return seen != 0;
+}
+
+static bool was_deep(const stack *s)
+{
+        const char *top = s->low + STACK_SIZE;
+        return any_set(top - PAGE, LINE) && any_set(top - KEEP - PAGE, PAGE / PROBES);
 }
 
 static void trim(const stack *s)
@@ -300,6 +318,17 @@ void stack_free(stack_pool *pool, stack *s)
         pool->in_use--;
         if (++pool->n_hot > HOT_MAX)
                 hot_shrink(pool);
+}
+
+bool stack_pool_untidy(const stack_pool *pool)
+{
+        return pool->peak > pool->in_use + COLD_MIN;
+}
+
+void stack_pool_tidy(stack_pool *pool)
+{
+        pool->peak = pool->in_use;
+        cold_release(pool, COLD_MIN);
 }
 
 stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guard)

@@ -40,6 +40,7 @@ typedef struct stack_pool {
         stack *hot;      /* freed last, taken first */
         unsigned n_hot;  /* length of hot */
         size_t in_use;   /* taken and not given back */
+        size_t peak;     /* of in_use, slowly forgotten */
         size_t n_cold;   /* free in slabs, used before */
         list with_cold;  /* slabs that have stacks which were used before */
         list with_fresh; /* slabs that have stacks which were never used */
@@ -62,6 +63,14 @@ int stack_alloc(stack_pool *pool, stack **ret);
 
 /* Gives it back; nobody may be running on it. Memory of the object stays readable until reuse. */
 void stack_free(stack_pool *pool, stack *s);
+
+/*
+ * Whether many more were in use lately than now: a loop that then finds nothing to do for a second
+ * or so should call stack_pool_tidy, which unmaps most of what is unused at once, and after which
+ * it is false. Otherwise that happens by and by, as stacks are given back.
+ */
+bool stack_pool_untidy(const stack_pool *pool);
+void stack_pool_tidy(stack_pool *pool);
 
 /* The stack whose memory or guard holds the address, or NULL. Safe in a signal handler. */
 stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guard);

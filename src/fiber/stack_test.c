@@ -156,9 +156,35 @@ static void test_a_hundred_thousand_come_and_go_or_the_limit_is_told(void **stat
                 for (int i = 0; i < n; i++)
                         stack_free(&pool, all[i]);
                 assert_int_equal(pool.in_use, 0);
-                assert_true(pool.n_slabs < 8);
+                assert_true(pool.n_slabs < (size_t)n / 64);
+                assert_true(stack_pool_untidy(&pool));
+                stack_pool_tidy(&pool);
+                assert_false(stack_pool_untidy(&pool));
+                assert_true(pool.n_slabs < 12);
         }
         free(all);
+        stack_pool_fini(&pool);
+}
+
+static void test_a_steady_coming_and_going_maps_nothing_new(void **state)
+{
+        (void)state;
+        enum { N = 3000, ROUNDS = 10 };
+        stack_pool pool;
+        stack *all[N];
+        int fresh = 0;
+        stack_pool_init(&pool, sizeof(int));
+        for (int round = 0; round < ROUNDS; round++) {
+                for (int i = 0; i < N; i++) {
+                        assert_int_equal(stack_alloc(&pool, &all[i]), 0);
+                        int *object = all[i]->object;
+                        fresh += *object == 0;
+                        *object = 1;
+                }
+                for (int i = 0; i < N; i++)
+                        stack_free(&pool, all[i]);
+        }
+        assert_in_range(fresh, N, 2 * N);
         stack_pool_fini(&pool);
 }
 
@@ -195,6 +221,7 @@ int main(void)
                 cmocka_unit_test(test_what_deep_use_touched_is_given_back),
                 cmocka_unit_test(test_shallow_use_keeps_its_pages_and_calls_nobody),
                 cmocka_unit_test(test_a_hundred_thousand_come_and_go_or_the_limit_is_told),
+                cmocka_unit_test(test_a_steady_coming_and_going_maps_nothing_new),
                 cmocka_unit_test(test_the_owner_of_an_address_is_found),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
