@@ -13,12 +13,18 @@
  * Names (made, moved, removed) go through a journal in order, as common file systems do it: a
  * loss of power keeps some first part of it and undoes the rest, last first. Syncing a folder
  * settles the journal; syncing a file settles it as far as the file itself needs.
+ *
+ * The system writes back by itself, too: what is oldest, when much is waiting, and the journal
+ * when the disk is full, since what it could still undo takes room.
  */
 #include "os/sim_disk.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+
+/* What may wait to be written back: writes of one file, and changes of names. */
+enum { WAITING_MOST = 4096 };
 
 typedef struct write_record {
         list node;
@@ -68,6 +74,7 @@ static void forget_writes(sim_node *n)
         list *node;
         while ((node = list_pop(&n->unsynced)))
                 free(container_of(node, write_record, node));
+        n->unsynced_count = 0;
 }
 
 void sim_node_unref(sim_world *w, sim_node *n)
@@ -180,11 +187,19 @@ sim_node *sim_disk_node(sim_world *w, const char *path, int *ret_error)
 static void forget_name(sim_world *w, name_record *r)
 {
         list_remove(&r->node);
+        w->journal_count--;
         sim_node_unref(w, r->what);
         sim_node_unref(w, r->from);
         sim_node_unref(w, r->to);
         sim_node_unref(w, r->replaced);
         free(r);
+}
+
+/* The first n changes of names can no longer be undone. */
+static void settle_names(sim_world *w, size_t n)
+{
+        for (; n > 0; n--)
+                forget_name(w, container_of(w->journal.next, name_record, node));
 }
 
 void sim_disk_move(sim_world *w, sim_node *what, const sim_place *to)
@@ -200,6 +215,8 @@ void sim_disk_move(sim_world *w, sim_node *what, const sim_place *to)
         sim_node_ref(r->to);
         sim_node_ref(r->replaced);
         list_append(&w->journal, &r->node);
+        if (++w->journal_count > WAITING_MOST)
+                settle_names(w, 1);
         if (r->replaced)
                 detach(w, r->replaced);
         if (r->from) {
@@ -223,14 +240,6 @@ static void undo(sim_world *w, name_record *r)
         if (r->from)
                 attach(r->what, r->from, r->from_name);
         forget_name(w, r);
-}
-
-static size_t journal_length(const sim_world *w)
-{
-        size_t n = 0;
-        list_for_each (node, &w->journal)
-                n++;
-        return n;
 }
 
 /* How many first entries the node's own name needs: all for a folder. */
@@ -261,13 +270,32 @@ static void resize(char **data, size_t *size, size_t *capacity, size_t wanted)
         *size = wanted;
 }
 
+static bool fits(const sim_world *w, const sim_node *n, uint64_t size)
+{
+        return size <= n->size || size - n->size <= w->options.disk - w->disk_used;
+}
+
 static int set_size(sim_world *w, sim_node *n, uint64_t size)
 {
-        if (size > n->size && size - n->size > w->options.disk - w->disk_used)
+        if (!fits(w, n, size))
+                settle_names(w, w->journal_count);
+        if (!fits(w, n, size))
                 return -ENOSPC;
         w->disk_used = w->disk_used - n->size + size;
         resize(&n->data, &n->size, &n->capacity, size);
         return 0;
+}
+
+static void write_back_oldest(sim_node *n)
+{
+        write_record *r = container_of(list_pop(&n->unsynced), write_record, node);
+        n->unsynced_count--;
+        size_t end = r->truncates || r->offset + r->n > n->durable_size ? r->offset + r->n
+                                                                        : n->durable_size;
+        resize(&n->durable, &n->durable_size, &n->durable_capacity, end);
+        if (r->n)
+                memcpy(n->durable + r->offset, r->data, r->n);
+        free(r);
 }
 
 static void record(sim_node *n, bool truncates, const void *data, size_t size, uint64_t offset)
@@ -277,6 +305,8 @@ static void record(sim_node *n, bool truncates, const void *data, size_t size, u
         if (size)
                 memcpy(r->data, data, size);
         list_append(&n->unsynced, &r->node);
+        if (++n->unsynced_count > WAITING_MOST)
+                write_back_oldest(n);
 }
 
 int sim_disk_trouble(sim_world *w)
@@ -321,20 +351,15 @@ int sim_node_truncate(sim_world *w, sim_node *n, uint64_t size)
 static void make_durable(sim_node *n)
 {
         forget_writes(n);
-        size_t size = 0, capacity = 0;
-        free(n->durable);
-        n->durable = NULL;
-        resize(&n->durable, &size, &capacity, n->size);
-        if (size)
-                memcpy(n->durable, n->data, size);
-        n->durable_size = size;
+        resize(&n->durable, &n->durable_size, &n->durable_capacity, n->size);
+        if (n->size)
+                memcpy(n->durable, n->data, n->size);
 }
 
 void sim_node_sync(sim_world *w, sim_node *n)
 {
         make_durable(n);
-        for (size_t needed = needed_entries(w, n); needed > 0; needed--)
-                forget_name(w, container_of(w->journal.next, name_record, node));
+        settle_names(w, needed_entries(w, n));
 }
 
 /* ── Loss of power ───────────────────────────────────────────────────────────────────────── */
@@ -408,14 +433,13 @@ void sim_power_loss(void)
         sim_fd_close_all(w);
         sim_drop_events(w, true);
         fate luck = (fate)sim_draw_from(w, SIM_DISK, FATES);
-        size_t entries = journal_length(w);
+        size_t entries = w->journal_count;
         size_t kept = luck == ALL_KEPT   ? entries
                       : luck == ALL_LOST ? 0
                                          : (size_t)sim_draw_from(w, SIM_DISK, entries + 1);
         for (; entries > kept; entries--)
                 undo(w, container_of(w->journal.prev, name_record, node));
-        while (!list_empty(&w->journal))
-                forget_name(w, container_of(w->journal.next, name_record, node));
+        settle_names(w, w->journal_count);
         for (sim_node *n = w->root; n; n = after(w->root, n))
                 if (S_ISREG(n->mode))
                         lose_bytes(w, n, luck);
@@ -442,8 +466,7 @@ void sim_disk_begin(sim_world *w)
 
 void sim_disk_end(sim_world *w)
 {
-        while (!list_empty(&w->journal))
-                forget_name(w, container_of(w->journal.next, name_record, node));
+        settle_names(w, w->journal_count);
         sim_node *n = w->root;
         while (n) {
                 sim_node *parent = n->parent;

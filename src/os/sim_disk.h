@@ -24,7 +24,9 @@ struct sim_node {
         size_t capacity;
         char *durable; /* what was there at the last sync */
         size_t durable_size;
-        list unsynced; /* writes since */
+        size_t durable_capacity;
+        list unsynced; /* writes since, the oldest first */
+        size_t unsynced_count;
 
         unsigned shared_locks;
         bool exclusive_lock;

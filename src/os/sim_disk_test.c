@@ -175,11 +175,28 @@ static void full_disk_says_so_and_keeps_what_it_has(void **state)
         assert_int_equal(os_pwrite(fd, data, 600, 100), 600);
         os_close(fd);
         assert_int_equal(os_unlink("/tmp/a"), 0);
-        sync_folder("/tmp");
         fd = make("/tmp/b");
         assert_int_equal(os_truncate(fd, 1000), 0);
         os_close(fd);
         assert_int_equal(sim_end(), 0);
+}
+
+static void old_writes_are_written_back_by_themselves(void **state)
+{
+        (void)state;
+        enum { WRITES = 5000, LENGTH = 8 };
+        for (uint64_t seed = 0; seed < 20; seed++) {
+                char got[LENGTH] = {0};
+                sim_begin(seed, NULL);
+                int fd = make("/tmp/a");
+                assert_int_equal(os_fsync(fd), 0);
+                for (uint64_t i = 0; i < WRITES; i++)
+                        assert_int_equal(os_pwrite(fd, "12345678", LENGTH, i * LENGTH), LENGTH);
+                sim_power_loss();
+                assert_int_equal(content("/tmp/a", got, LENGTH), LENGTH);
+                assert_memory_equal(got, "12345678", LENGTH);
+                assert_int_equal(sim_end(), 0);
+        }
 }
 
 static void failing_disk_fails_when_told(void **state)
@@ -208,6 +225,7 @@ int main(void)
                 cmocka_unit_test(names_survive_when_their_folder_was_synced),
                 cmocka_unit_test(loss_of_power_frees_locks_and_wires),
                 cmocka_unit_test(full_disk_says_so_and_keeps_what_it_has),
+                cmocka_unit_test(old_writes_are_written_back_by_themselves),
                 cmocka_unit_test(failing_disk_fails_when_told),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,7 +69,8 @@ typedef struct sim_world {
         list signals;  /* open signal descriptors */
 
         sim_node *root;
-        list journal;       /* changes of names that are not synced */
+        list journal; /* changes of names that are not synced, the oldest first */
+        size_t journal_count;
         uint64_t disk_used; /* bytes */
         uint64_t inode;     /* the last one given out */
         size_t disk_left;   /* calls before they fail */
