@@ -5,6 +5,7 @@
  * Children are known by their pidfd alone: a process number may be somebody else's by the time
  * it is used, a pidfd never is. How one is started is a matter of its own: linux_spawn.c.
  */
+#include "os/linux_child.h"
 #include "os/os.h"
 
 #include <pthread.h>
@@ -25,6 +26,9 @@ int os_wait_child(int pidfd, int *ret_status)
         do
                 result = waitid((idtype_t)WAIT_BY_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
         while (result < 0 && errno == EINTR);
+        /* No pidfd: the system does not know them, or this descriptor is none. */
+        if (result < 0 && (errno == EINVAL || errno == EBADF || errno == ENOSYS))
+                return linux_child_status(pidfd, ret_status);
         if (result < 0)
                 return -errno;
         if (info.si_pid == 0)
@@ -45,7 +49,9 @@ void os_reap_child(int pidfd)
 
 int os_kill(int pidfd, int signo)
 {
-        return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+        if (syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) == 0)
+                return 0;
+        return errno == EBADF || errno == ENOSYS ? linux_child_kill(pidfd, signo) : -errno;
 }
 
 int os_pid(void)

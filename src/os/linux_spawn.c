@@ -18,6 +18,7 @@
  *                              2. each is copied down to its number; /dev/null where 0 to 2 lack
  *                              3. all others are closed on execution
  */
+#include "os/linux_child.h"
 #include "os/map.h"
 #include "os/os.h"
 
@@ -235,12 +236,13 @@ static int outcome(int pipe_end)
 static int pidfd_of(int pid)
 {
         int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-        if (fd >= 0)
-                return fd;
-        int error = -errno;
-        kill(pid, SIGKILL);
-        reap(pid);
-        return error;
+        if (fd < 0)
+                fd = errno == ENOSYS ? linux_child_watch(pid) : -errno;
+        if (fd < 0) {
+                kill(pid, SIGKILL);
+                reap(pid);
+        }
+        return fd;
 }
 
 static int above_all(const os_spawn_fd fds[], size_t n)
