@@ -119,10 +119,25 @@ static bool put_lone_surrogate(parser *s, string *t, uint32_t c, const char *whe
         return true;
 }
 
+/* Most alphabets that are not Latin are of these. */
+static inline const char *copy_two_byte_characters(const char *p, string *t)
+{
+        while ((unsigned char)*p >= 0xc2 && (unsigned char)*p < 0xe0 &&
+               ((unsigned char)p[1] & 0xc0) == 0x80) {
+                memcpy(t->out, p, 2);
+                t->out += 2;
+                p += 2;
+        }
+        return p;
+}
+
 static const char *take_beyond_ascii(parser *s, const char *p, string *t)
 {
         t->facts |= JSON_BEYOND_ASCII;
         do {
+                p = copy_two_byte_characters(p, t);
+                if (!((unsigned char)*p & 0x80))
+                        break;
                 uint32_t c;
                 unsigned n = utf8_decode(p, s->end, UTF8_WTF, &c);
                 if (n == 0)
