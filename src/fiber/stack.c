@@ -292,21 +292,20 @@ int stack_alloc(stack_pool *pool, stack **ret)
         return 0;
 }
 
-/* Keeps the newer half of the hot stacks. */
-static void hot_shrink(stack_pool *pool)
+/* Keeps of the hot stacks the newest: n, which is not more than there are. */
+static void hot_keep(stack_pool *pool, unsigned n)
 {
-        stack *last = pool->hot;
-        for (unsigned i = 1; i < HOT_MAX / 2; i++)
-                last = last->next;
-        stack *cold = last->next;
-        last->next = NULL;
-        pool->n_hot = HOT_MAX / 2;
+        stack **end = &pool->hot;
+        for (unsigned i = 0; i < n; i++)
+                end = &(*end)->next;
+        stack *cold = *end;
+        *end = NULL;
+        pool->n_hot = n;
         while (cold) {
                 stack *next = cold->next;
                 cold_push(pool, cold);
                 cold = next;
         }
-        cold_shrink(pool);
 }
 
 void stack_free(stack_pool *pool, stack *s)
@@ -316,8 +315,10 @@ void stack_free(stack_pool *pool, stack *s)
         s->next = pool->hot;
         pool->hot = s;
         pool->in_use--;
-        if (++pool->n_hot > HOT_MAX)
-                hot_shrink(pool);
+        if (++pool->n_hot > HOT_MAX) {
+                hot_keep(pool, HOT_MAX / 2);
+                cold_shrink(pool);
+        }
 }
 
 bool stack_pool_untidy(const stack_pool *pool)
@@ -327,6 +328,8 @@ bool stack_pool_untidy(const stack_pool *pool)
 
 void stack_pool_tidy(stack_pool *pool)
 {
+        /* The hot ones may lie in many slabs, and would hold each of them. */
+        hot_keep(pool, 0);
         pool->peak = pool->in_use;
         cold_release(pool, COLD_MIN);
 }
