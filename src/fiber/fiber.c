@@ -267,6 +267,20 @@ int sj_post(sj_loop *loop, sj_fn *fn, void *arg)
         return 0;
 }
 
+static void tidy_stacks(loop_timer *timer)
+{
+        stack_pool_tidy(&container_of(timer, fiber_loop, tidy)->stacks);
+}
+
+/* Bursts that follow each other at once find their stacks again; what is left gives way. */
+static void tidy_later(fiber_loop *fl)
+{
+        if (heap_holds(&fl->tidy.node) || !stack_pool_untidy(&fl->stacks))
+                return;
+        fl->tidy.fire = tidy_stacks;
+        loop_timer_set(&fl->loop, &fl->tidy, sj_after(SJ_SEC));
+}
+
 /* The thread's own stack: lets fibers run and polls in turn, until none is left. */
 static void run_until_empty(fiber_loop *fl)
 {
@@ -279,6 +293,7 @@ static void run_until_empty(fiber_loop *fl)
                         context_switch(&fl->root_context, &f->context);
                         after_switch(fl);
                 }
+                tidy_later(fl);
                 if (fl->root.alive > 0)
                         loop_poll(&fl->loop, true);
         }

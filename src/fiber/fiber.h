@@ -84,6 +84,7 @@ typedef struct fiber_loop {
         sj_fiber *_Atomic current;
         context root_context; /* of the thread's own stack, which polls */
         stack_pool stacks;
+        loop_timer tidy; /* fires a while after many fibers ended */
         sj_fiber *free_fibers;
         struct fiber_slab *slabs;
         sj_fiber *leaving; /* it has ended, and its stack is still under it */
