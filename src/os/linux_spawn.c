@@ -39,6 +39,17 @@ enum { CHILD_STACK = 64 * 1024, STANDARD_FDS = 3, SIGNALS_END = 65, KERNEL_SET_S
 /* The child's functions run in the parent's memory: no bookkeeping there. */
 #define IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
+/*
+ * TSan takes every clone() for a fork, and would start a second life of its own in the memory that
+ * is still the parent's. It does not watch libc's other name for the same function.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+int __clone(int (*body)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
+#endif
+
 typedef struct order {
         const char *path;
         char *const *argv;
