@@ -79,7 +79,6 @@ void memory_store_free(memory_store *s)
         map_fini(&s->tasks);
         map_fini(&s->keys);
         map_fini(&s->queues);
-        heap_fini(&s->due);
         free(s->name);
         free(s);
 }
@@ -108,8 +107,6 @@ memory_task *memory_find_or_add(memory_store *s, sj_str id)
         memory_task *t = memory_find(s, id);
         if (t)
                 return t;
-        if (heap_reserve(&s->due, s->n_tasks + 1) < 0)
-                return NULL;
         t = calloc(1, sizeof(*t) + id.n);
         if (!t)
                 return NULL;
@@ -265,7 +262,7 @@ static void memory_set_phase(memory_task *t, memory_phase phase)
                 (*counter)++;
 }
 
-/* Room was reserved when the task was made. Who waits reckons anew with when to wake. */
+/* Who waits reckons anew with when to wake. */
 void memory_set_due(memory_store *s, memory_task *t, sj_wall when)
 {
         heap_remove(&s->due, &t->due);
