@@ -14,10 +14,8 @@
  * Not a list of nodes, though that needs no moving: elements side by side can be indexed, and
  * 24 bytes are moved faster than a pointer is followed.
  */
-#include "codec/json_value.h"
-
-#include "base/utf8.h"
 #include "codec/json_number.h"
+#include "codec/json_parser.h"
 #include "codec/json_scan.h"
 
 #include <math.h>
@@ -26,37 +24,13 @@
 enum { STACK_FIRST = 128, PADDING = 2 * JSON_SCAN_WIDTH };
 static const size_t NO_PARENT = SIZE_MAX;
 
-typedef struct parser {
-        sj_arena *arena;
-        const char *end; /* of the copied text; a NUL is there */
-        char *out;       /* where the next string goes */
-        unsigned flags;
-        unsigned depth, depth_max;
-        size_t open; /* the innermost open container */
-        sj_json *stack;
-        size_t top, capacity;
-        sj_json *own_stack; /* the stack, if it is allocated */
-        int error;
-        const char *where; /* of the error */
-        const char *reason;
-} parser;
-
-/* Every function that takes something from the text returns where it ends, or fails by this. */
-static const char *fail(parser *s, const char *where, const char *reason)
-{
-        s->error = -EBADMSG;
-        s->where = where;
-        s->reason = where < s->end ? reason : "the text ends too early";
-        return NULL;
-}
-
-static const char *fail_memory(parser *s)
+static const char *fail_memory(json_parser *s)
 {
         s->error = -ENOMEM;
         return NULL;
 }
 
-static bool stack_grow(parser *s)
+static bool stack_grow(json_parser *s)
 {
         size_t capacity = s->capacity * 2;
         sj_json *larger = malloc(capacity * sizeof(*larger));
@@ -72,7 +46,7 @@ static bool stack_grow(parser *s)
 }
 
 /* The room for one more value, which the caller fills; NULL when there is no memory. */
-static inline sj_json *push(parser *s)
+static inline sj_json *push(json_parser *s)
 {
         if (s->top == s->capacity && !stack_grow(s))
                 return NULL;
@@ -95,143 +69,11 @@ static inline const char *skip_space(const char *p)
 
 /* Strings */
 
-typedef struct string {
-        char *begin, *out;
-        uint32_t facts;
-} string;
-
-/* Whether the last character that was put is a surrogate that a low one would complete. */
-static bool after_high_surrogate(const string *t)
-{
-        const unsigned char *last = (const unsigned char *)t->out;
-        return t->out - t->begin >= 3 && last[-3] == 0xed && last[-2] >= 0xa0 && last[-2] < 0xb0;
-}
-
-/* Checks and puts a lone surrogate; a pair in two spellings would be read back as one character. */
-static bool put_lone_surrogate(parser *s, string *t, uint32_t c, const char *where)
-{
-        if (!(s->flags & SJ_JSON_PYTHON))
-                return fail(s, where, "a surrogate stands alone");
-        if (utf8_is_low_surrogate(c) && after_high_surrogate(t))
-                return fail(s, where, "a surrogate pair is not written as one");
-        t->out += utf8_encode(c, t->out);
-        t->facts |= JSON_ONLY_PYTHON;
-        return true;
-}
-
-/* Most alphabets that are not Latin are of these. */
-static inline const char *copy_two_byte_characters(const char *p, string *t)
-{
-        while ((unsigned char)*p >= 0xc2 && (unsigned char)*p < 0xe0 &&
-               ((unsigned char)p[1] & 0xc0) == 0x80) {
-                memcpy(t->out, p, 2);
-                t->out += 2;
-                p += 2;
-        }
-        return p;
-}
-
-static const char *take_beyond_ascii(parser *s, const char *p, string *t)
-{
-        t->facts |= JSON_BEYOND_ASCII;
-        do {
-                p = copy_two_byte_characters(p, t);
-                if (!((unsigned char)*p & 0x80))
-                        break;
-                uint32_t c;
-                unsigned n = utf8_decode(p, s->end, UTF8_WTF, &c);
-                if (n == 0)
-                        return fail(s, p, "a string is not UTF-8");
-                if (utf8_is_surrogate(c)) {
-                        if (!put_lone_surrogate(s, t, c, p))
-                                return NULL;
-                } else {
-                        memcpy(t->out, p, n);
-                        t->out += n;
-                }
-                p += n;
-        } while ((unsigned char)*p >= 0x80);
-        return p;
-}
-
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c = (char)(c | 0x20);
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static const char *take_four_hex(parser *s, const char *p, uint32_t *ret)
-{
-        uint32_t c = 0;
-        for (const char *end = p + 4; p < end; p++) {
-                int digit = hex_value(*p);
-                if (digit < 0)
-                        return fail(s, p, "an escape \\u needs four hexadecimal digits");
-                c = c << 4 | (uint32_t)digit;
-        }
-        *ret = c;
-        return p;
-}
-
-/* p is at the u of \uXXXX. A high surrogate takes the low one with it, if that is next. */
-static const char *take_unicode_escape(parser *s, const char *p, string *t)
-{
-        const char *backslash = p - 1;
-        uint32_t c, low;
-        p = take_four_hex(s, p + 1, &c);
-        if (!p)
-                return NULL;
-        if (utf8_is_high_surrogate(c) && p[0] == '\\' && p[1] == 'u') {
-                const char *after = take_four_hex(s, p + 2, &low);
-                if (!after)
-                        return NULL;
-                if (utf8_is_low_surrogate(low)) {
-                        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-                        p = after;
-                }
-        }
-        if (utf8_is_surrogate(c))
-                return put_lone_surrogate(s, t, c, backslash) ? p : NULL;
-        t->out += utf8_encode(c, t->out);
-        return p;
-}
-
-/* p is at a backslash. */
-static const char *take_escape(parser *s, const char *p, string *t)
-{
-        static const char meanings[256] = {
-                ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-                ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
-        };
-        const char meaning = meanings[(unsigned char)*++p];
-        if (meaning) {
-                *t->out++ = meaning;
-                return p + 1;
-        }
-        if (*p == 'u')
-                return take_unicode_escape(s, p, t);
-        return fail(s, p, "an escape that JSON does not have");
-}
-
-/* p is at a byte of a string that is not plain, nor its end. */
-static const char *take_special(parser *s, const char *p, string *t)
-{
-        if (*p == '\\')
-                return take_escape(s, p, t);
-        if ((unsigned char)*p >= 0x80)
-                return take_beyond_ascii(s, p, t);
-        if (p < s->end)
-                return fail(s, p, "a control character in a string");
-        return fail(s, p, NULL);
-}
-
 /* p is at the opening quote. */
-static inline const char *take_string(parser *s, const char *p)
+static inline const char *take_string(json_parser *s, const char *p)
 {
         const char *raw = p++;
-        string t = {s->out, s->out, 0};
+        json_string t = {s->out, s->out, 0};
         for (;;) {
                 /* It may write beyond the string, where the next one or the padding is. */
                 const unsigned n = json_copy16(t.out, p);
@@ -241,7 +83,7 @@ static inline const char *take_string(parser *s, const char *p)
                         continue;
                 if (*p == '"')
                         break;
-                p = take_special(s, p, &t);
+                p = json_unescape(s, p, &t);
                 if (!p)
                         return NULL;
         }
@@ -265,17 +107,17 @@ static inline bool is_digit(char c)
         return c >= '0' && c <= '9';
 }
 
-static const char *skip_digits(parser *s, const char *p)
+static const char *skip_digits(json_parser *s, const char *p)
 {
         if (!is_digit(*p))
-                return fail(s, p, "a number lacks a digit");
+                return json_parser_fail(s, p, "a number lacks a digit");
         while (is_digit(*p))
                 p++;
         return p;
 }
 
 /* p is at the point or the exponent of the number that begins at raw. */
-static const char *take_double(parser *s, const char *raw, const char *p)
+static const char *take_double(json_parser *s, const char *raw, const char *p)
 {
         if (*p == '.' && !(p = skip_digits(s, p + 1)))
                 return NULL;
@@ -287,7 +129,7 @@ static const char *take_double(parser *s, const char *raw, const char *p)
         }
         double number = json_parse_double(raw);
         if (isinf(number) && !(s->flags & SJ_JSON_PYTHON))
-                return fail(s, raw, "a number is too large for a double");
+                return json_parser_fail(s, raw, "a number is too large for a double");
         sj_json *v = push(s);
         if (!v)
                 return NULL;
@@ -298,13 +140,13 @@ static const char *take_double(parser *s, const char *raw, const char *p)
         return p;
 }
 
-static const char *take_word(parser *s, const char *p, const char *word, sj_json_type type,
+static const char *take_word(json_parser *s, const char *p, const char *word, sj_json_type type,
                              uint32_t facts)
 {
         const char *raw = p;
         for (; *word; word++, p++)
                 if (*p != *word)
-                        return fail(s, p, "a value is expected");
+                        return json_parser_fail(s, p, "a value is expected");
         sj_json *v = push(s);
         if (!v)
                 return NULL;
@@ -315,7 +157,7 @@ static const char *take_word(parser *s, const char *p, const char *word, sj_json
         return p;
 }
 
-static const char *take_bool(parser *s, const char *p, const char *word, bool truth)
+static const char *take_bool(json_parser *s, const char *p, const char *word, bool truth)
 {
         p = take_word(s, p, word, SJ_JSON_BOOL, 0);
         if (p)
@@ -323,10 +165,10 @@ static const char *take_bool(parser *s, const char *p, const char *word, bool tr
         return p;
 }
 
-static const char *take_not_finite(parser *s, const char *p, const char *word, double number)
+static const char *take_not_finite(json_parser *s, const char *p, const char *word, double number)
 {
         if (!(s->flags & SJ_JSON_PYTHON))
-                return fail(s, p, "NaN and Infinity are not JSON");
+                return json_parser_fail(s, p, "NaN and Infinity are not JSON");
         p = take_word(s, p, word, SJ_JSON_DOUBLE, JSON_ONLY_PYTHON);
         if (p)
                 s->stack[s->top - 1].number = number;
@@ -349,7 +191,7 @@ static void set_integer(sj_json *v, const char *raw, uint64_t magnitude, size_t 
         v->tag = json_tag(SJ_JSON_INT, 0, raw_n);
 }
 
-static const char *take_number(parser *s, const char *p)
+static const char *take_number(json_parser *s, const char *p)
 {
         const char *raw = p;
         p += *p == '-';
@@ -361,9 +203,9 @@ static const char *take_number(parser *s, const char *p)
                 magnitude = magnitude * 10 + (uint64_t)(*p - '0');
         const size_t n = (size_t)(p - digits);
         if (n == 0)
-                return fail(s, p, "a number lacks a digit");
+                return json_parser_fail(s, p, "a number lacks a digit");
         if (*digits == '0' && n > 1)
-                return fail(s, digits, "a number begins with a zero");
+                return json_parser_fail(s, digits, "a number begins with a zero");
         if (*p == '.' || *p == 'e' || *p == 'E')
                 return take_double(s, raw, p);
         sj_json *v = push(s);
@@ -376,7 +218,7 @@ static const char *take_number(parser *s, const char *p)
 /* Containers */
 
 /* p is behind the bracket that closes the innermost container. */
-static const char *close_container(parser *s, const char *p)
+static const char *close_container(json_parser *s, const char *p)
 {
         sj_json *v = &s->stack[s->open];
         const sj_json *content = v + 1;
@@ -403,26 +245,26 @@ static const char *close_container(parser *s, const char *p)
 }
 
 /* A member's name and its colon, and the space on both sides. */
-static inline const char *take_name(parser *s, const char *p)
+static inline const char *take_name(json_parser *s, const char *p)
 {
         if (*p != '"')
-                return fail(s, p, "a name in quotes is expected");
+                return json_parser_fail(s, p, "a name in quotes is expected");
         p = take_string(s, p);
         if (!p)
                 return NULL;
         if (*p != ':') {
                 p = skip_space(p);
                 if (*p != ':')
-                        return fail(s, p, "a colon is expected after a name");
+                        return json_parser_fail(s, p, "a colon is expected after a name");
         }
         return skip_space(p + 1);
 }
 
 /* p is at the opening bracket. *ret_open: a first value comes next, else it is closed already. */
-static const char *open_container(parser *s, const char *p, sj_json_type type, bool *ret_open)
+static const char *open_container(json_parser *s, const char *p, sj_json_type type, bool *ret_open)
 {
         if (s->depth == s->depth_max) {
-                fail(s, p, "it is nested too deeply");
+                json_parser_fail(s, p, "it is nested too deeply");
                 s->error = -EMSGSIZE;
                 return NULL;
         }
@@ -442,7 +284,7 @@ static const char *open_container(parser *s, const char *p, sj_json_type type, b
 }
 
 /* One value, or the opening of one. */
-static const char *take_value(parser *s, const char *p, bool *ret_open)
+static const char *take_value(json_parser *s, const char *p, bool *ret_open)
 {
         *ret_open = false;
         switch (*p) {
@@ -465,12 +307,12 @@ static const char *take_value(parser *s, const char *p, bool *ret_open)
         default:
                 if (*p == '-' || is_digit(*p))
                         return take_number(s, p);
-                return fail(s, p, "a value is expected");
+                return json_parser_fail(s, p, "a value is expected");
         }
 }
 
 /* What follows a value: closes what closes, up to a comma or the end of the outermost value. */
-static const char *take_after_value(parser *s, const char *p)
+static const char *take_after_value(json_parser *s, const char *p)
 {
         while (s->open != NO_PARENT) {
                 const bool object = json_type(&s->stack[s->open]) == SJ_JSON_OBJECT;
@@ -481,9 +323,10 @@ static const char *take_after_value(parser *s, const char *p)
                         return object ? take_name(s, p) : p;
                 }
                 if (*p != (object ? '}' : ']'))
-                        return fail(s, p,
-                                    object ? "a comma or a closing brace is expected"
-                                           : "a comma or a closing bracket is expected");
+                        return json_parser_fail(
+                                s, p,
+                                object ? "a comma or a closing brace is expected"
+                                       : "a comma or a closing bracket is expected");
                 p = close_container(s, p + 1);
                 if (!p)
                         return NULL;
@@ -492,7 +335,7 @@ static const char *take_after_value(parser *s, const char *p)
 }
 
 /* The whole text, whose value is then the only one on the stack. */
-static bool take_text(parser *s, const char *p)
+static bool take_text(json_parser *s, const char *p)
 {
         p = skip_space(p);
         do {
@@ -504,7 +347,7 @@ static bool take_text(parser *s, const char *p)
                         return false;
         } while (s->open != NO_PARENT);
         p = skip_space(p);
-        return p == s->end || fail(s, p, "something follows the value");
+        return p == s->end || json_parser_fail(s, p, "something follows the value");
 }
 
 static void locate(sj_str text, size_t offset, const char *reason, sj_json_error *ret)
@@ -537,7 +380,7 @@ int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t s
         memset(copy + text.n, 0, PADDING);
 
         sj_json stack[STACK_FIRST];
-        parser s = {
+        json_parser s = {
                 .arena = arena,
                 .end = copy + text.n,
                 .out = strings,
