@@ -75,6 +75,7 @@ typedef struct memory_store {
         map tasks;  /* id → memory_task */
         map keys;   /* idempotency key → memory_task */
         map queues; /* name → memory_queue */
+        size_t n_tasks;
         heap due;
         list dead;
         list waiters; /* for messages */
