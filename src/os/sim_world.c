@@ -94,8 +94,13 @@ void os_random(void *bytes, size_t n)
 {
         sim_world *w = sim_world_get();
         unsigned char *at = bytes;
-        for (size_t i = 0; i < n; i++)
-                at[i] = (unsigned char)sim_draw_from(w, SIM_BYTES, 256);
+        while (n > 0) {
+                uint64_t word = splitmix(&w->random[SIM_BYTES]);
+                size_t part = n < sizeof(word) ? n : sizeof(word);
+                memcpy(at, &word, part);
+                at += part;
+                n -= part;
+        }
 }
 
 /* ── The trace ───────────────────────────────────────────────────────────────────────────── */
