@@ -280,14 +280,12 @@ ssize_t sim_link_send(sim_link *l, int which, const void *data, size_t n)
                 me->wants_room = true;
                 return -EAGAIN;
         }
+        /* The edge that follows a whim may come while there is too little room to report it. */
+        me->wants_room = true;
         if (put_off(l->world, me->fd))
                 return -EAGAIN;
-        size_t taken = n;
-        if (taken > room) {
-                taken = room;
-                me->wants_room = true;
-        }
-        taken = shortened(l->world, me->fd, taken);
+        size_t taken = shortened(l->world, me->fd, n < room ? n : room);
+        me->wants_room = taken < n;
         send_in_segments(l, !which, data, taken);
         return (ssize_t)taken;
 }
