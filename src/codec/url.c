@@ -217,7 +217,7 @@ static size_t remove_dot_segments(char *path, size_t n)
         return out;
 }
 
-static void write_authority(pen *p, const url_authority *a, url *u)
+static void write_authority(pen *p, const url_authority *a, struct url *u)
 {
         char *begin = p->at;
         if (a->ipv6)
@@ -235,7 +235,7 @@ static void write_authority(pen *p, const url_authority *a, url *u)
         u->authority = (sj_str){begin, (size_t)(p->at - begin)};
 }
 
-static void write_target(pen *p, const parts *from, url *u)
+static void write_target(pen *p, const parts *from, struct url *u)
 {
         char *begin = p->at;
         if (from->path.n == 0)
@@ -251,7 +251,7 @@ static void write_target(pen *p, const parts *from, url *u)
         u->target = (sj_str){begin, (size_t)(p->at - begin)};
 }
 
-url_error url_parse(sj_arena *arena, sj_str text, url *ret)
+url_error url_parse(sj_arena *arena, sj_str text, struct url *ret)
 {
         parts from = {0};
         url_authority authority;
@@ -268,7 +268,7 @@ url_error url_parse(sj_arena *arena, sj_str text, url *ret)
         char *memory = sj_arena_alloc(arena, 3 * text.n + 2);
         if (!memory)
                 return URL_NO_MEMORY;
-        url u = {.https = from.https};
+        struct url u = {.https = from.https};
         pen p = {memory};
         u.userinfo = pen_put(&p, from.userinfo);
         char *begin = p.at;
@@ -294,7 +294,7 @@ static bool has_scheme(sj_str s)
 }
 
 /* How much of the base's text the reference leaves standing. */
-static size_t kept_of_base(const url *base, sj_str reference)
+static size_t kept_of_base(const struct url *base, sj_str reference)
 {
         size_t before_path = (size_t)(base->path.data - base->text.data);
         if (reference.n == 0 || reference.data[0] == '#')
@@ -311,7 +311,7 @@ static size_t kept_of_base(const url *base, sj_str reference)
         return before_path + n;
 }
 
-url_error url_resolve(sj_arena *arena, const url *base, sj_str reference, url *ret)
+url_error url_resolve(sj_arena *arena, const struct url *base, sj_str reference, struct url *ret)
 {
         if (reference.n > URL_MAX)
                 return URL_TOO_LONG;
@@ -327,7 +327,7 @@ url_error url_resolve(sj_arena *arena, const url *base, sj_str reference, url *r
         return url_parse(arena, (sj_str){text, kept + reference.n}, ret);
 }
 
-bool url_same_origin(const url *a, const url *b)
+bool url_same_origin(const struct url *a, const struct url *b)
 {
         return a->https == b->https && a->port == b->port && sj_str_equal(a->host, b->host);
 }

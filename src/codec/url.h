@@ -56,7 +56,7 @@ typedef struct url_authority {
 /* Reads host[:port]; the view is into text. */
 url_error url_authority_parse(sj_str text, url_authority *ret);
 
-typedef struct url {
+struct url {
         sj_str text; /* the whole normal form without userinfo */
         bool https;
         sj_str userinfo;  /* as it came, percent-encoded; empty when there is none */
@@ -67,19 +67,19 @@ typedef struct url {
         sj_str target;    /* path and query, begins with '/' */
         sj_str path;
         sj_str query; /* without the '?'; empty when there is none */
-} url;
+};
 
 /* Parses an absolute URL. *ret points into the arena only. */
-url_error url_parse(sj_arena *arena, sj_str text, url *ret);
+url_error url_parse(sj_arena *arena, sj_str text, struct url *ret);
 
 /*
  * Resolves a reference, absolute or relative, against a base (RFC 3986 §5.2). The userinfo of the
  * base is not inherited. *ret points into the arena only, which may be the one of the base.
  */
-url_error url_resolve(sj_arena *arena, const url *base, sj_str reference, url *ret);
+url_error url_resolve(sj_arena *arena, const struct url *base, sj_str reference, struct url *ret);
 
 /* Whether both have the same scheme, host and port (RFC 6454 §4). */
-bool url_same_origin(const url *a, const url *b);
+bool url_same_origin(const struct url *a, const struct url *b);
 
 /*
  * Undoes percent-encoding: writes at most text.n bytes to ret and their number to *ret_n.

@@ -15,9 +15,9 @@ static void check(bool holds)
                 abort();
 }
 
-static void check_normal(sj_arena *arena, const url *u)
+static void check_normal(sj_arena *arena, const struct url *u)
 {
-        url again;
+        struct url again;
         check(url_parse(arena, u->text, &again) == URL_OK);
         check(sj_str_equal(again.text, u->text) && sj_str_equal(again.host, u->host));
         check(sj_str_equal(again.target, u->target) && again.port == u->port);
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (sj_arena_new(&arena) < 0)
                 return 0;
-        url base, u;
+        struct url base, u;
         if (url_parse(arena, base_text, &base) == URL_OK) {
                 check_normal(arena, &base);
                 if (url_resolve(arena, &base, reference, &u) == URL_OK)

@@ -23,7 +23,7 @@ static void assert_text(sj_str got, const char *expected)
 
 static void takes_a_url_apart(void **state)
 {
-        url u;
+        struct url u;
         assert_int_equal(url_parse(*state,
                                    SJ_STR("HTTPS://us%20er:se:cret@Example.COM:8443/A/./b/../%7e"
                                           "?q=%20&r=|#top"),
@@ -76,7 +76,7 @@ static void normalises(void **state)
                 {"http://@a/", "http://a/"},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                url u, again;
+                struct url u, again;
                 url_error error = url_parse(*state, sj_str_of(cases[i].from), &u);
                 if (error)
                         print_error("%s: %s\n", cases[i].from, url_error_text(error));
@@ -155,7 +155,7 @@ static void refuses(void **state)
                 {{"http://u[@a/", 12}, URL_BAD_USERINFO},
         };
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                url u;
+                struct url u;
                 url_error error = url_parse(*state, cases[i].text, &u);
                 if (error != cases[i].error)
                         print_error("%.*s: %s\n", SJ_STR_ARG(cases[i].text), url_error_text(error));
@@ -166,7 +166,7 @@ static void refuses(void **state)
 static void refuses_what_is_too_long(void **state)
 {
         static char text[URL_MAX + 2];
-        url u;
+        struct url u;
         memset(text, 'a', sizeof(text));
         memcpy(text, "http://a/", 9);
         assert_int_equal(url_parse(*state, (sj_str){text, URL_MAX}, &u), URL_OK);
@@ -233,10 +233,10 @@ static void resolves_as_the_standards_examples(void **state)
                 {"g#s/./x", "http://a/b/c/g"},
                 {"https://x/y", "https://x/y"},
         };
-        url base;
+        struct url base;
         assert_int_equal(url_parse(*state, SJ_STR("http://user@a/b/c/d;p?q"), &base), URL_OK);
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-                url u;
+                struct url u;
                 assert_int_equal(url_resolve(*state, &base, sj_str_of(cases[i].reference), &u),
                                  URL_OK);
                 assert_text(u.text, cases[i].to);
@@ -246,7 +246,7 @@ static void resolves_as_the_standards_examples(void **state)
 
 static void resolves_strictly(void **state)
 {
-        url base, u;
+        struct url base, u;
         assert_int_equal(url_parse(*state, SJ_STR("https://a/"), &base), URL_OK);
         assert_int_equal(url_resolve(*state, &base, SJ_STR("g:h"), &u), URL_BAD_SCHEME);
         assert_int_equal(url_resolve(*state, &base, SJ_STR("javascript:x"), &u), URL_BAD_SCHEME);
@@ -261,7 +261,7 @@ static void resolves_strictly(void **state)
 
 static void compares_origins(void **state)
 {
-        url a, b;
+        struct url a, b;
         assert_int_equal(url_parse(*state, SJ_STR("http://a/x"), &a), URL_OK);
         assert_int_equal(url_parse(*state, SJ_STR("http://A:80/y"), &b), URL_OK);
         assert_true(url_same_origin(&a, &b));
