@@ -175,7 +175,8 @@ typedef int sj_process_fn(const void *input, size_t n, void *output, size_t capa
 /* All zero is the default. */
 typedef struct sj_process_pool_options {
         const char *name; /* processes are called NAME-0, ...; NULL: "pool"; copied */
-        size_t queue;     /* calls that may wait; 0: SJ_POOL_QUEUE */
+        size_t queue;     /* calls that may wait, besides the 64 on their way to each worker;
+                             0: SJ_POOL_QUEUE */
         size_t ring;      /* bytes of shared memory in each direction of a worker; 0: 256 KiB.
                              A longer input or output passes through it in pieces. */
 } sj_process_pool_options;
@@ -219,7 +220,8 @@ SJ_PUBLIC int sj_process_pool_submit(sj_process_pool *pool, sj_process_fn *fn, c
 
 /*
  * Ends a call whatever its state: what waits is taken back, what runs is killed with its worker,
- * which is replaced. The future is set to -ECANCELED soon: await it. 0; -EALREADY it has ended.
+ * which is replaced. The future is set soon, to -ECANCELED, or to the result if the call ended at
+ * that very moment: await it. -EALREADY: it has ended.
  */
 SJ_PUBLIC int sj_process_pool_cancel(sj_process_pool *pool, sj_future *future);
 

@@ -46,7 +46,10 @@ typedef struct zygote_entry {
         zygote_body *body;
 } zygote_entry;
 
-/* Declares an entry, at file level. */
+/*
+ * Declares an entry, at file level. Nothing refers to it by name, so a static library brings it
+ * along only with its file: let who asks for the entry use some symbol of that file.
+ */
 #define ZYGOTE_ENTRY(id, entry_name, entry_body)                                    \
         static const zygote_entry zygote_entry_##id = {(entry_name), (entry_body)}; \
         static const zygote_entry *const zygote_entry_at_##id                       \
