@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker_wire: what a worker's controller and its children say to each other over their rings.
+ *
+ *   controller ──► child   RUN        a delivery, for a slot
+ *                          REPLY      what came of a publish
+ *                          QUIT       nothing more will come: finish and leave
+ *   child ──► controller   READY      the manifest of the tasks it has
+ *                          BROKEN     why it cannot have any: a sentence
+ *                          RETURNED   what came of a delivery
+ *                          SKIPPED    a delivery was recalled before it had begun
+ *                          PROGRESS   a state of the task's own
+ *                          PUBLISH    messages of a task, to be confirmed by a REPLY
+ *
+ * A record is a fixed head and its texts, each with its length; the reader checks every length.
+ * Beside the rings there is a word for each slot in their shared memory. A delivery that was sent
+ * but has not begun can be recalled through it: whoever changes the word first has it.
+ *
+ *   FREE ──controller──► QUEUED ──child──► RUNNING ──child──► FREE
+ *                          └──controller──► RECALLED ──child──► FREE
+ */
+#ifndef SANJAB_QUEUE_WORKER_WIRE_H
+#define SANJAB_QUEUE_WORKER_WIRE_H
+
+#include "base/buf.h"
+#include "exec/duplex.h"
+#include "queue/broker.h"
+
+enum {
+        WIRE_TEXTS_MAX = 10,
+        WIRE_SLOTS_MAX = 8192,
+        WIRE_RING = 256 * 1024,
+        WIRE_MESSAGE_MAX = 128 << 20,
+};
+
+typedef enum wire_kind {
+        WIRE_RUN = 1,
+        WIRE_REPLY,
+        WIRE_QUIT,
+        WIRE_READY,
+        WIRE_BROKEN,
+        WIRE_RETURNED,
+        WIRE_SKIPPED,
+        WIRE_PROGRESS,
+        WIRE_PUBLISH,
+        WIRE_KINDS,
+} wire_kind;
+
+/* The numbers of a record; what each means depends on the kind. */
+typedef struct wire_head {
+        uint32_t kind;
+        uint32_t slot; /* RUN, RETURNED, SKIPPED, PROGRESS; PUBLISH, REPLY: the question's number */
+        int64_t time;  /* RUN: nanoseconds until the soft limit, 0 none; RETURNED: it ran so long */
+        int64_t hard;  /* RUN: nanoseconds until the hard limit, 0 none */
+        uint32_t retries;    /* RUN */
+        uint32_t deliveries; /* RUN */
+        int32_t result;      /* REPLY */
+        uint32_t n_texts;
+} wire_head;
+
+typedef struct wire_record {
+        wire_head head;
+        sj_str texts[WIRE_TEXTS_MAX]; /* data NULL: absent */
+} wire_record;
+
+/* The texts of a RUN. */
+enum { RUN_ID, RUN_NAME, RUN_ROOT, RUN_PARENT, RUN_GROUP, RUN_ARGS, RUN_KWARGS, RUN_TEXTS };
+
+/* -EAGAIN no room: try the same again; other errors as ring_put. Not flushed. */
+int wire_put(ring *r, const wire_record *record);
+/* The next record; its texts are valid until the next call. As ring_get; -EPROTO malformed. */
+int wire_get(ring *r, wire_record *ret);
+
+/* ── Slots ───────────────────────────────────────────────────────────────────────────────── */
+
+typedef enum wire_slot_state {
+        WIRE_FREE,
+        WIRE_QUEUED,
+        WIRE_RUNNING,
+        WIRE_RECALLED,
+} wire_slot_state;
+
+typedef struct wire_slot {
+        _Atomic uint32_t state;
+        _Atomic uint32_t cancelled; /* not 0: the task is asked to end */
+} wire_slot;
+
+static inline duplex_shape wire_shape(size_t slots)
+{
+        return (duplex_shape){.capacity = WIRE_RING,
+                              .limit = WIRE_MESSAGE_MAX,
+                              .extra = slots * sizeof(wire_slot)};
+}
+
+static inline wire_slot *wire_slots(const duplex *d)
+{
+        return d->extra;
+}
+
+/* ── Messages within a PUBLISH, and the answers within a REPLY ───────────────────────────── */
+
+int wire_write_messages(buf *b, const broker_message messages[], size_t n);
+/* Into an array in the arena, with views of the text. -EPROTO; -ENOMEM. */
+int wire_read_messages(sj_str text, sj_arena *arena, broker_message **ret, size_t *ret_n);
+
+#endif
