@@ -261,7 +261,7 @@ static void what_is_not_a_function_of_the_program_is_refused(void **state)
         (void)state;
         sj_process_pool *pool = pool_of(1);
         sj_future f = SJ_FUTURE_INIT;
-        sj_process_fn *foreign = (sj_process_fn *)(uintptr_t)memcpy;
+        sj_process_fn *foreign = (sj_process_fn *)(uintptr_t)mock_assert;
         sj_process_fn *data = (sj_process_fn *)(uintptr_t)shared_path;
         assert_int_equal(sj_process_pool_submit(pool, foreign, NULL, 0, NULL, 0, &f, SJ_NEVER),
                          -EINVAL);
