@@ -26,6 +26,7 @@
 struct socket_stream {
         sj_stream base;
         struct socket socket;
+        bool reset; /* the peer has broken it off, and the system has told us so */
 };
 
 static struct socket_stream *of(sj_stream *s)
@@ -98,10 +99,18 @@ int socket_peer(const struct socket *s, sj_address *ret)
         return r < 0 ? r : with_length(&storage, ret);
 }
 
-/* The network's patience has run out (keep-alive, retransmission); it is not a deadline of ours. */
-static ssize_t not_our_time(ssize_t r)
+/*
+ * What the system says of a connection that is over. That the network's patience has run out is
+ * not a deadline of ours. And it tells of a reset once, to the first who asks: a writer that has
+ * heard of it would leave to the reader what looks like a clean end.
+ */
+static ssize_t verdict(sj_stream *s, ssize_t r)
 {
-        return r == -ETIMEDOUT ? -ECONNRESET : r;
+        if (r == -ETIMEDOUT)
+                r = -ECONNRESET;
+        if (r == -ECONNRESET)
+                of(s)->reset = true;
+        return r;
 }
 
 static int wait_in(sj_stream *s, unsigned ready, sj_time deadline)
@@ -114,8 +123,10 @@ static ssize_t socket_read(sj_stream *s, void *ret, size_t n, sj_time deadline)
 {
         for (;;) {
                 ssize_t got = os_recv(of(s)->socket.fd, ret, n);
+                if (got == 0 && of(s)->reset)
+                        return -ECONNRESET;
                 if (got != -EAGAIN)
-                        return not_our_time(got);
+                        return verdict(s, got);
                 int r = wait_in(s, OS_READABLE, deadline);
                 if (r < 0)
                         return r;
@@ -149,7 +160,7 @@ static int socket_write(sj_stream *s, struct iovec *parts, size_t n, size_t *sen
                         continue;
                 }
                 if (put != -EAGAIN)
-                        return (int)not_our_time(put);
+                        return (int)verdict(s, put);
                 int r = wait_in(s, OS_WRITABLE, deadline);
                 if (r < 0)
                         return r;
@@ -198,6 +209,7 @@ int stream_of_socket(int fd, sj_stream **ret)
                 return -ENOMEM;
         stream_init(&s->base, &kind);
         s->socket = (struct socket){.fd = fd};
+        s->reset = false;
         *ret = &s->base;
         return 0;
 }

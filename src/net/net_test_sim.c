@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/unit.h"
+#include "net/net_test.h"
+#include "os/sim.h"
+
+unsigned long long world_seed;
+
+static unsigned long long seeds(void)
+{
+        const char *text = getenv("SANJAB_SEEDS");
+        unsigned long long n = text ? strtoull(text, NULL, 10) : 0;
+        return n ? n : 500;
+}
+
+static void run_in(const sim_options *options, sj_fn *behaviour)
+{
+        sim_begin(world_seed, options);
+        int r = sj_run(behaviour, NULL);
+        size_t left = sim_end();
+        CHECK_INT(r, 0);
+        CHECK_INT(left, 0);
+}
+
+void each_world(sj_fn *behaviour)
+{
+        unsigned long long n = seeds();
+        for (world_seed = 1; world_seed <= n; world_seed++)
+                run_in(world_seed % 5 ? &sim_slow : &sim_gentle, behaviour);
+}
+
+void each_rough_world(sj_fn *behaviour)
+{
+        unsigned long long n = seeds();
+        for (world_seed = 1; world_seed <= n; world_seed++)
+                run_in(&sim_rough, behaviour);
+}
+
+void world_limit_descriptors(size_t n)
+{
+        sim_fail_descriptors_after(n);
+}
+
+size_t world_draw(size_t n)
+{
+        return (size_t)sim_draw(n);
+}
