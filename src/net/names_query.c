@@ -20,8 +20,10 @@
 #include <limits.h>
 #include <netinet/in.h>
 
-#define GRACE   SJ_SEC
-#define TTL_MAX (60 * SJ_MIN)
+#define GRACE SJ_SEC
+/* An answer that lacks one family for want of time is soon asked for again. */
+#define TTL_PARTIAL (10 * SJ_SEC)
+#define TTL_MAX     (60 * SJ_MIN)
 
 enum {
         TYPE_A = 1,
@@ -284,6 +286,8 @@ static int conclude(const struct question *q, int r, names_answer *ret)
                 names_answer_add(&all, AF_INET, q->v4.answer.addresses[i].bytes);
         if (q->v4.answer.n && (q->v6.answer.n == 0 || q->v4.answer.ttl < all.ttl))
                 all.ttl = q->v4.answer.ttl;
+        if ((!q->v4.done || !q->v6.done) && all.ttl > TTL_PARTIAL)
+                all.ttl = TTL_PARTIAL;
         if (all.n > 0) {
                 names_answer_interleave(&all);
                 *ret = all;

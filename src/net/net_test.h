@@ -39,6 +39,9 @@ extern unsigned long long world_seed;
 /* Runs the behaviour in each world, where every connection holds; nothing may be left open. */
 void each_world(sj_fn *behaviour);
 
+/* The same in quiet worlds alone, for what slow ones may rightly do otherwise. */
+void each_quiet_world(sj_fn *behaviour);
+
 /* The same in worlds where connections break; nothing at all on the real system. */
 void each_rough_world(sj_fn *behaviour);
 

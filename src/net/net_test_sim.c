@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/unit.h"
 #include "net/net_test.h"
+#include "net/net_test_dns.h"
+#include "os/os.h"
 #include "os/sim.h"
+
+#include <fcntl.h>
 
 unsigned long long world_seed;
 
@@ -28,6 +32,13 @@ void each_world(sj_fn *behaviour)
                 run_in(world_seed % 5 ? &sim_slow : &sim_gentle, behaviour);
 }
 
+void each_quiet_world(sj_fn *behaviour)
+{
+        unsigned long long n = seeds();
+        for (world_seed = 1; world_seed <= n; world_seed++)
+                run_in(&sim_gentle, behaviour);
+}
+
 void each_rough_world(sj_fn *behaviour)
 {
         unsigned long long n = seeds();
@@ -43,4 +54,32 @@ void world_limit_descriptors(size_t n)
 size_t world_draw(size_t n)
 {
         return (size_t)sim_draw(n);
+}
+
+const char world_dns_options[] = "use-vc";
+
+void world_serve_datagrams(struct dns *d, sj_scope *s)
+{
+        (void)d;
+        (void)s;
+}
+
+void world_stop_datagrams(struct dns *d)
+{
+        (void)d;
+}
+
+const char *world_write_file(const char *name, const char *text)
+{
+        static char path[100];
+        snprintf(path, sizeof(path), "/%s", name);
+        int fd = os_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        CHECK(fd >= 0);
+        for (size_t at = 0, n = strlen(text); at < n;) {
+                ssize_t put = os_pwrite(fd, text + at, n - at, at);
+                CHECK(put > 0);
+                at += (size_t)put;
+        }
+        os_close(fd);
+        return path;
 }
