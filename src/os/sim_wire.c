@@ -46,6 +46,7 @@ typedef struct side {
         sj_time arrival;  /* of the last segment on its way here */
         int error;        /* arrived and not yet taken, negative */
         bool ended;       /* no more will arrive */
+        bool broken;      /* by a fault or a reset */
         bool closed;
         bool shut_read;
         bool shut_write;
@@ -118,6 +119,10 @@ static void send_segment(sim_link *l, int to, segment_kind kind, const void *dat
 
 static void break_side(side *me, int error)
 {
+        /* What is broken cannot be broken again: the first reason is the one that is heard. */
+        if (me->broken)
+                return;
+        me->broken = true;
         /* After an orderly end there is nothing left to reset but our own sending. */
         me->error = me->ended && error == -ECONNRESET ? -EPIPE : error;
         me->ended = me->shut_write = true;
