@@ -16,6 +16,8 @@
 #include <stdlib.h>
 
 extern unsigned long long world_seed;
+/* Of the usual number of seeds, take one in so many: for what is slow in itself. */
+extern unsigned world_seeds_share;
 
 #define CHECK(condition)                                                                           \
         do {                                                                                       \
@@ -38,6 +40,9 @@ extern unsigned long long world_seed;
 
 /* Runs the behaviour in each world, where every connection holds; nothing may be left open. */
 void each_world(sj_fn *behaviour);
+
+/* The same with one seed, for what no other order of things changes. */
+void once_in_each_world(sj_fn *behaviour);
 
 /* The same in quiet worlds alone, for what slow ones may rightly do otherwise. */
 void each_quiet_world(sj_fn *behaviour);
@@ -75,5 +80,14 @@ static inline bool pattern_is(const char *data, size_t at, size_t n)
 /* Two ends of a connection: a pair, or over a listener of 127.0.0.1, or of a Unix socket. */
 typedef enum link_kind { LINK_PAIR, LINK_TCP, LINK_UNIX, LINK_KINDS } link_kind;
 void connect_both(link_kind kind, sj_stream *ret[2]);
+
+/* n bytes of pattern over a stream, in pieces of any size. */
+struct flow {
+        sj_stream *s;
+        size_t n;
+};
+
+/* Sends n bytes of pattern each way at once, up to the end, and checks what comes. */
+void exchange(sj_stream *ends[2], size_t n);
 
 #endif

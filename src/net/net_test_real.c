@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 unsigned long long world_seed;
+unsigned world_seeds_share = 1;
 
 static int count_one(void *arg, const char *name)
 {
@@ -26,6 +27,11 @@ void each_world(sj_fn *behaviour)
         size_t before = descriptors();
         CHECK_INT(sj_run(behaviour, NULL), 0);
         CHECK_INT(descriptors(), before);
+}
+
+void once_in_each_world(sj_fn *behaviour)
+{
+        each_world(behaviour);
 }
 
 void each_quiet_world(sj_fn *behaviour)

@@ -8,17 +8,35 @@
 #include <fcntl.h>
 
 unsigned long long world_seed;
+unsigned world_seeds_share = 1;
 
 static unsigned long long seeds(void)
 {
         const char *text = getenv("SANJAB_SEEDS");
         unsigned long long n = text ? strtoull(text, NULL, 10) : 0;
-        return n ? n : 500;
+        return ((n ? n : 500) + world_seeds_share - 1) / world_seeds_share;
+}
+
+static void write_out(void *arg, const char *text, size_t n)
+{
+        (void)arg;
+        fwrite(text, 1, n, stderr);
+}
+
+/* Nothing can ever happen again: say who waits for what. */
+static void stuck(void *arg, const char *why)
+{
+        (void)arg;
+        fprintf(stderr, "%s (seed %llu)\n", why, world_seed);
+        sj_dump(write_out, NULL);
+        abort();
 }
 
 static void run_in(const sim_options *options, sj_fn *behaviour)
 {
-        sim_begin(world_seed, options);
+        sim_options o = *options;
+        o.stuck = stuck;
+        sim_begin(world_seed, &o);
         int r = sj_run(behaviour, NULL);
         size_t left = sim_end();
         CHECK_INT(r, 0);
@@ -30,6 +48,12 @@ void each_world(sj_fn *behaviour)
         unsigned long long n = seeds();
         for (world_seed = 1; world_seed <= n; world_seed++)
                 run_in(world_seed % 5 ? &sim_slow : &sim_gentle, behaviour);
+}
+
+void once_in_each_world(sj_fn *behaviour)
+{
+        world_seed = 1;
+        run_in(&sim_gentle, behaviour);
 }
 
 void each_quiet_world(sj_fn *behaviour)

@@ -30,56 +30,6 @@ static int run_say(void *arg)
 
 /* ── Both directions at once ─────────────────────────────────────────────────────────────── */
 
-struct flow {
-        sj_stream *s;
-        size_t n;
-};
-
-static int write_flow(void *arg)
-{
-        struct flow *f = arg;
-        char data[3000];
-        for (size_t at = 0; at < f->n;) {
-                size_t k = 1 + world_draw(world_draw(4) ? 40 : sizeof(data));
-                k = k < f->n - at ? k : f->n - at;
-                pattern_fill(data, at, k);
-                int r = sj_write(f->s, data, k, SJ_NEVER);
-                if (r < 0)
-                        return r;
-                at += k;
-        }
-        return sj_stream_shutdown(f->s, SJ_NEVER);
-}
-
-static int read_flow(void *arg)
-{
-        struct flow *f = arg;
-        char data[2000];
-        size_t at = 0;
-        for (;;) {
-                ssize_t n = sj_read(f->s, data, 1 + world_draw(sizeof(data)), SJ_NEVER);
-                if (n < 0)
-                        return (int)n;
-                if (n == 0)
-                        break;
-                CHECK(pattern_is(data, at, (size_t)n));
-                at += (size_t)n;
-        }
-        CHECK_INT(at, f->n);
-        return 0;
-}
-
-static void exchange(sj_stream *ends[2], size_t n)
-{
-        struct flow flows[2] = {{ends[0], n}, {ends[1], n}};
-        SJ_SCOPE(s, SJ_NEVER, 0);
-        for (size_t i = 0; i < 2; i++) {
-                CHECK_INT(sj_spawn(s, write_flow, &flows[i], NULL), 0);
-                CHECK_INT(sj_spawn(s, read_flow, &flows[i], NULL), 0);
-        }
-        CHECK_INT(sj_scope_join(s), 0);
-}
-
 static int flows_both_ways(void *arg)
 {
         (void)arg;

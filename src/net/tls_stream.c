@@ -248,6 +248,15 @@ static int expect(const sj_tls *tls, SSL *ssl, const char *name)
         return SSL_set_tlsext_host_name(ssl, host) && SSL_set1_host(ssl, host) ? 0 : -EINVAL;
 }
 
+/*
+ * A server of TLS 1.3 has nothing more to say at the end but tickets, which the peer need not read
+ * before it has something to read anyway (RFC 8446 §4.6.1): so they are not waited for.
+ */
+static bool only_tickets_left(const struct tls_stream *t)
+{
+        return SSL_is_server(t->ssl) && SSL_version(t->ssl) >= TLS1_3_VERSION;
+}
+
 /* Moves bytes until the handshake is done or has failed. */
 static int handshake(struct tls_stream *t, const char *name, char *why, sj_time deadline)
 {
@@ -257,6 +266,10 @@ static int handshake(struct tls_stream *t, const char *name, char *why, sj_time 
                 if (done != 1 && SSL_get_error(t->ssl, done) != SSL_ERROR_WANT_READ) {
                         flush_some(t);
                         return tls_say_handshake(why, t->ssl, name);
+                }
+                if (done == 1 && only_tickets_left(t)) {
+                        flush_some(t);
+                        return 0;
                 }
                 int r = flush(t, deadline);
                 if (done == 1 && r >= 0)
