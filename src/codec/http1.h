@@ -268,7 +268,11 @@ bool http1_next_member(sj_str *list, sj_str *ret);
 
 /* Field lines, for heads and trailers alike. */
 
-/* The next whole line of a section, without its end; wrong sets *ret_reason. */
+/*
+ * The next whole line of a section, without its end; wrong sets *ret_reason. A line_max that is not
+ * below section_max is none at all (UINT32_MAX): which of two limits is met must not depend on
+ * cuts.
+ */
 http1_outcome http1_fields_next_line(http1_lines *lines, const char *data, size_t n,
                                      uint32_t line_max, uint32_t section_max, http1_span *ret_line,
                                      http1_reason *ret_reason);

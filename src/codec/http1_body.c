@@ -166,9 +166,8 @@ static http1_outcome read_trailers(http1_body *b, sj_str in, size_t *ret_used)
         for (;;) {
                 http1_span line;
                 http1_reason reason;
-                http1_outcome outcome =
-                        http1_fields_next_line(&b->lines, in.data, in.n, HTTP1_TRAILER_MAX,
-                                               HTTP1_TRAILER_MAX, &line, &reason);
+                http1_outcome outcome = http1_fields_next_line(&b->lines, in.data, in.n, UINT32_MAX,
+                                                               HTTP1_TRAILER_MAX, &line, &reason);
                 if (outcome == HTTP1_PARTIAL)
                         return HTTP1_PARTIAL;
                 if (outcome == HTTP1_WRONG)

@@ -253,6 +253,9 @@ static void limits_the_trailer_section(void **state)
         buf_clear(&text);
         assert_int_equal(buf_printf(&text, "0\r\nA: %0*d\r\n\r\n", HTTP1_TRAILER_MAX - 6, 0), 0);
         refuse(buf_str(&text), HTTP1_TRAILER_TOO_LARGE);
+        buf_clear(&text);
+        assert_int_equal(buf_printf(&text, "0\r\nA: %0*d\r\n\r\n", 3 * HTTP1_TRAILER_MAX, 0), 0);
+        refuse(buf_str(&text), HTTP1_TRAILER_TOO_LARGE);
         buf_fini(&text);
 }
 

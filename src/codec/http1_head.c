@@ -148,8 +148,8 @@ http1_outcome http1_head_parse(http1_head *h, const char *data, size_t n)
                 http1_span line;
                 http1_reason reason;
                 http1_outcome outcome = http1_fields_next_line(
-                        &h->lines, data, n, h->begun ? HTTP1_HEAD_MAX : HTTP1_LINE_MAX,
-                        HTTP1_HEAD_MAX, &line, &reason);
+                        &h->lines, data, n, h->begun ? UINT32_MAX : HTTP1_LINE_MAX, HTTP1_HEAD_MAX,
+                        &line, &reason);
                 if (outcome == HTTP1_PARTIAL)
                         return HTTP1_PARTIAL;
                 if (outcome == HTTP1_WRONG)

@@ -305,6 +305,9 @@ static void limits_the_head(void **state)
         refuse("", sj_str_of(over), HTTP1_HEAD_TOO_LARGE);
         refuse("", (sj_str){over, HTTP1_HEAD_MAX}, HTTP1_HEAD_TOO_LARGE);
         free(over);
+        over = big_request(0, 1, HTTP1_HEAD_MAX + 5000);
+        refuse("", sj_str_of(over), HTTP1_HEAD_TOO_LARGE);
+        free(over);
 }
 
 static void assert_view(const message *m, http1_span span, const char *text)
