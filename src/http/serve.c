@@ -109,6 +109,8 @@ static next read_request(sj_http_exchange *x, bool may_keep, int *ret_result)
 static bool refuse_early(sj_http_exchange *x)
 {
         sj_str expect;
+        bool keep_alive = x->keep_alive;
+        x->keep_alive = false; /* whoever errs this far may err further */
         if (x->head.has_length && x->head.length > x->options->body_max)
                 (void)http_exchange_refuse(x, 413, "the body is larger than the limit");
         else if (x->head.framing == HTTP1_TUNNEL)
@@ -116,6 +118,8 @@ static bool refuse_early(sj_http_exchange *x)
         else if (!x->head.expect_continue &&
                  http1_head_find(&x->head, SJ_STR("Expect"), 0, &expect))
                 (void)http_exchange_refuse(x, 417, "only 100-continue can be expected");
+        else
+                x->keep_alive = keep_alive;
         return x->answer != HTTP_ANSWER_NONE;
 }
 
