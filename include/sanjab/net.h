@@ -76,6 +76,7 @@ SJ_PUBLIC uint16_t sj_address_port(const sj_address *address);
  * -ENODATA    the name exists, and has no address
  * -EAGAIN     the name servers failed, refused, or did not answer within all attempts
  * -EINVAL     not a host name (RFC 1123 §2.1; an underscore is let through); max is 0
+ * -EOPNOTSUPP the library was built without c-ares, so that no name server can be asked
  * -EMFILE, -ENFILE, -ENOMEM
  * -ETIMEDOUT, -ECANCELED
  */

@@ -449,6 +449,8 @@ const char *sj_resolve_strerror(int error)
                 return "name servers do not answer";
         case EINVAL:
                 return "not a host name";
+        case EOPNOTSUPP:
+                return "sanjab was built without a resolver";
         default:
                 return sj_strerror(error);
         }
