@@ -470,7 +470,8 @@ static void datagrams_arrive_whole_or_not_at_all(void **state)
         assert_int_equal(os_connect(b, (struct sockaddr *)&a_name, sizeof(a_name)), 0);
         for (char i = 0; i < 100; i++)
                 assert_int_equal(os_send(a, (char[]){i, i, i}, 3), 3);
-        char got[8], last = -1;
+        char got[8];
+        int last = -1;
         bool out_of_order = false;
         while (becomes(b, OS_READABLE, os_now() + SJ_SEC)) {
                 assert_int_equal(os_recv(b, got, sizeof(got)), 3);
