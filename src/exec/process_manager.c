@@ -22,7 +22,7 @@
 #include <stdlib.h>
 
 enum {
-        SPINS = 400,
+        SPINS = 150, /* before it sleeps: about what a wake costs */
         ATTEMPTS = 3,
         BARREN_FREE = 2, /* ends without a reply before restarts slow down */
         BARREN_MOST = 8,

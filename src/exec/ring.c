@@ -31,7 +31,7 @@
 #include <stdatomic.h>
 
 enum {
-        SPINS = 512,    /* about the price of a sleep and a wake */
+        SPINS = 200,    /* about the price of a sleep and a wake */
         WORD = 8,       /* records are multiples of this */
         KEEP = 1 << 20, /* a reader's buffer beyond that is given back after the message */
 };
@@ -57,6 +57,7 @@ int ring_open(ring *r, void *memory, size_t capacity, size_t limit, bool writer,
                 .capacity = capacity,
                 .message = BUF_INIT(limit),
                 .writer = writer,
+                .spins = os_processors() > 1 ? SPINS : 0,
                 .peer_bell = peer_bell,
         };
         return 0;
@@ -148,7 +149,7 @@ void ring_withdraw(ring *r)
 
 int ring_block(ring *r, sj_time deadline)
 {
-        for (int i = 0; i < SPINS; i++) {
+        for (int i = 0; i < r->spins; i++) {
                 if (ring_ready(r))
                         return 0;
                 cpu_relax();

@@ -52,6 +52,7 @@ typedef struct ring {
         buf message;        /* reader: the message that was got, or the pieces so far */
         bool partial;       /* reader: message holds pieces of a longer one */
         bool writer;
+        int spins;     /* of ring_block, before it sleeps */
         int error;     /* -EPROTO, -EMSGSIZE or -ENOMEM, for good; or 0 */
         int peer_bell; /* rung when the peer sleeps by bell; not owned */
 } ring;

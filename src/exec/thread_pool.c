@@ -28,7 +28,7 @@
 #include <stdlib.h>
 
 enum {
-        SPINS = 300,   /* of a searching thread, before it parks */
+        SPINS = 200,   /* of a searching thread, before it parks: about what a wake costs */
         NAME_ROOM = 12 /* of a pool's name: a thread's has 15, with a number */
 };
 
