@@ -6,6 +6,8 @@
 
 #include "os/os.h"
 
+#include <sanjab/fiber.h>
+
 enum { LINE = 64 };
 
 static size_t extra_size(const duplex_shape *shape)
@@ -108,4 +110,13 @@ void duplex_woken(duplex *d)
         os_bell_clear(d->bell);
         ring_withdraw(&d->in);
         ring_withdraw(&d->out);
+}
+
+int duplex_wait(duplex *d, bool writing, sj_time deadline)
+{
+        if (!duplex_announce(d, writing))
+                return 0;
+        int result = sj_fd_wait(d->bell, SJ_READABLE, deadline);
+        duplex_woken(d);
+        return result < 0 ? result : 0;
 }

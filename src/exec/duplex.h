@@ -57,4 +57,10 @@ bool duplex_announce(duplex *d, bool writing);
 /* After the bell rang: clears it, and takes back what was announced. */
 void duplex_woken(duplex *d);
 
+/*
+ * The two above for a fiber, with the wait between them: 0 something may be ready; -ETIMEDOUT,
+ * -ECANCELED. sj_fd_forget(d->bell) must be called before duplex_fini then.
+ */
+int duplex_wait(duplex *d, bool writing, sj_time deadline);
+
 #endif

@@ -88,20 +88,21 @@ int zygote_new(const char *name, zygote **ret)
         return 0;
 }
 
-/* Whether the process ended before the deadline. */
-static bool ended(int pidfd, sj_time deadline)
+/* Waits until the process has ended, and reaps it; false at the deadline. */
+static bool reaped(int pidfd, sj_time deadline)
 {
-        os_poller *poller;
-        os_event event;
-        if (os_poller_new(&poller) < 0)
-                return false;
-        int n = os_poller_arm(poller, pidfd, OS_READABLE, NULL);
-        while (n >= 0 && (n = os_poller_wait(poller, &event, 1, deadline)) == 0)
+        /*
+         * A nap between looks, because a poller needs descriptors, which may be what has run out.
+         * The zygote ends within a millisecond.
+         */
+        _Atomic uint32_t never = 0;
+        int status;
+        while (os_wait_child(pidfd, &status) == -EAGAIN) {
                 if (os_now() >= deadline)
-                        break;
-        os_poller_forget(poller, pidfd);
-        os_poller_free(poller);
-        return n > 0;
+                        return false;
+                os_futex_wait(&never, 0, sj_after(SJ_MS / 10), false);
+        }
+        return true;
 }
 
 void zygote_free(zygote *z)
@@ -110,15 +111,11 @@ void zygote_free(zygote *z)
                 return;
         /* The end of the stream tells it to kill and reap its children, and to end. */
         os_close(z->socket);
-        if (z->pidfd >= 0) {
-                int status;
-                if (!ended(z->pidfd, sj_after(END_LIMIT))) {
-                        os_kill(z->pidfd, SIGKILL);
-                        ended(z->pidfd, sj_after(END_LIMIT));
-                }
-                os_wait_child(z->pidfd, &status);
-                os_close(z->pidfd);
+        if (z->pidfd >= 0 && !reaped(z->pidfd, sj_after(END_LIMIT))) {
+                os_kill(z->pidfd, SIGKILL);
+                reaped(z->pidfd, sj_after(END_LIMIT));
         }
+        os_close(z->pidfd);
         free(z);
 }
 

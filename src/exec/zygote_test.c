@@ -252,6 +252,50 @@ static void messages_pass_to_a_child_and_back(void **state)
         zygote_free(z);
 }
 
+/* The same from a fiber, which waits for the bell on its loop. */
+static int talk(void *arg)
+{
+        duplex *d = arg;
+        static char bytes[200000];
+        for (int i = 0; i < 300; i++) {
+                struct iovec part = {bytes, (size_t)i * 613};
+                memset(bytes, i, part.iov_len);
+                sj_str got = {0};
+                bool sent = false;
+                int error = -EAGAIN;
+                while (error == -EAGAIN) {
+                        sent = sent || ring_put(&d->out, &part, 1) == 0;
+                        ring_flush(&d->out);
+                        error = ring_get(&d->in, &got);
+                        if (error == -EAGAIN && duplex_wait(d, !sent, sj_after(LIMIT)) < 0)
+                                return -ETIMEDOUT;
+                }
+                if (error < 0 || got.n != part.iov_len || memcmp(got.data, bytes, got.n) != 0)
+                        return error < 0 ? error : -EBADMSG;
+        }
+        int late = duplex_wait(d, false, sj_after(SJ_MS));
+        sj_fd_forget(d->bell);
+        return late == -ETIMEDOUT ? 0 : -EBADMSG;
+}
+
+static void a_fiber_talks_to_a_child(void **state)
+{
+        (void)state;
+        zygote *z = fresh();
+        zygote_event e;
+        duplex d = DUPLEX_INIT;
+        assert_int_equal(duplex_new("test", &SHAPE, &d), 0);
+        int fds[DUPLEX_FDS];
+        duplex_fds(&d, fds);
+        zygote_request r = {.id = 1, .entry = "test-echo", .fds = fds, .n_fds = DUPLEX_FDS};
+        assert_int_equal(zygote_spawn(z, &r), 0);
+        expect(z, ZYGOTE_STARTED, 1, &e);
+        assert_int_equal(sj_run(talk, &d), 0);
+        os_close(e.pidfd);
+        duplex_fini(&d);
+        zygote_free(z);
+}
+
 static void freeing_the_zygote_ends_its_children(void **state)
 {
         (void)state;
@@ -406,6 +450,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_crash_is_reported_with_its_signal),
                 cmocka_unit_test(a_child_has_no_descriptor_but_its_own),
                 cmocka_unit_test(messages_pass_to_a_child_and_back),
+                cmocka_unit_test(a_fiber_talks_to_a_child),
                 cmocka_unit_test(freeing_the_zygote_ends_its_children),
                 cmocka_unit_test(killing_the_zygote_ends_its_children_and_is_seen),
                 cmocka_unit_test(killing_the_program_ends_zygote_and_children),
