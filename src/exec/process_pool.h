@@ -118,6 +118,45 @@ struct sj_process_pool {
         char name[ZYGOTE_NAME_MAX + 1];
 };
 
+/* A worker that has not replied for so long is slow. */
+#define PROCESS_PATIENCE SJ_MS
+
+/* ── process_calls.c: the calls on their way; by the manager's thread ────────────────────── */
+
+/* The call has ended; its item is in no list and no slot. The future is set by the flush. */
+void process_calls_settle(sj_process_pool *p, process_item *item, int result, int status);
+void process_calls_settle_all(sj_process_pool *p, int result);
+void process_calls_flush(sj_process_pool *p);
+
+void process_calls_kill(process_worker *w);
+/* Takes back what the worker has not begun: one call, or NULL; or all, to the head of pending. */
+process_item *process_calls_take_back(process_worker *w, uint32_t slot);
+size_t process_calls_take_back_all(sj_process_pool *p, process_worker *w);
+/* The same from all that are slow. */
+void process_calls_relieve(sj_process_pool *p);
+bool process_calls_is_slow(const sj_process_pool *p, const process_worker *w);
+
+void process_calls_read(sj_process_pool *p, process_worker *w);
+/* Goes on with a long input. */
+void process_calls_continue(process_worker *w);
+void process_calls_hand_out(sj_process_pool *p);
+
+/* Settles or takes back all that a worker had which has ended. */
+void process_calls_worker_ended(sj_process_pool *p, process_worker *w, int status);
+
+/* ── process_fleet.c: the workers; by the manager's thread ───────────────────────────────── */
+
+/* Starts those that are not there and may be. */
+void process_fleet_start(sj_process_pool *p);
+/* Takes what the zygote says. */
+void process_fleet_events(sj_process_pool *p);
+/* Asks all to end. True when none is left, or their time is over. */
+bool process_fleet_farewell(sj_process_pool *p);
+/* Gives back what belongs to the worker; it may be started again from that moment on. */
+void process_fleet_clear(sj_process_pool *p, process_worker *w, sj_time start_at);
+
+/* ── process_manager.c ───────────────────────────────────────────────────────────────────── */
+
 /* The manager's thread. */
 void *process_manager(void *pool);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -459,6 +460,64 @@ static void a_killed_zygote_is_replaced_with_its_workers(void **state)
         sj_process_pool_free(pool);
 }
 
+/* Lets a process open no more descriptors, which binds root too; what was there before. */
+static struct rlimit without_descriptors(int pid)
+{
+        struct rlimit before;
+        expect(prlimit(pid, RLIMIT_NOFILE, NULL, &before) == 0);
+        struct rlimit none = {3, before.rlim_max};
+        expect(prlimit(pid, RLIMIT_NOFILE, &none, NULL) == 0);
+        return before;
+}
+
+static void a_worker_that_cannot_be_forked_is_forked_later(void **state)
+{
+        (void)state;
+        sj_process_pool *pool = pool_of(1);
+        int64_t x = 3;
+        assert_int_equal(sj_process_pool_call(pool, square, &x, sizeof(x), &x, sizeof(x), NULL,
+                                              sj_after(LIMIT)),
+                         8);
+        int pid = 0;
+        assert_int_equal(sj_process_pool_pids(pool, &pid, 1), 1);
+        int zygote = parent_of(pid);
+        struct rlimit before = without_descriptors(zygote);
+        kill(pid, SIGKILL);
+        sj_future f = SJ_FUTURE_INIT;
+        x = 4;
+        assert_int_equal(
+                sj_process_pool_submit(pool, square, &x, sizeof(x), &x, sizeof(x), &f, SJ_NEVER),
+                0);
+        assert_int_equal(sj_future_get(&f, NULL, sj_after(20 * SJ_MS)), -ETIMEDOUT);
+        prlimit(zygote, RLIMIT_NOFILE, &before, NULL);
+        assert_int_equal(sj_future_get(&f, NULL, sj_after(LIMIT)), 8);
+        assert_int_equal(x, 16);
+        sj_process_pool_free(pool);
+}
+
+static void a_pool_that_can_start_no_more_processes_fails_its_calls(void **state)
+{
+        (void)state;
+        reset_shared();
+        sj_process_pool *pool = pool_of(1);
+        sj_future running = SJ_FUTURE_INIT;
+        sj_future waiting = SJ_FUTURE_INIT;
+        submit_waiting(pool, &running);
+        await_running(1);
+        submit_waiting(pool, &waiting);
+        int zygote = parent_of(atomic_load(&common->pid));
+        struct rlimit before = without_descriptors(getpid());
+        kill(zygote, SIGKILL);
+        int result = sj_future_get(&waiting, NULL, sj_after(LIMIT));
+        prlimit(getpid(), RLIMIT_NOFILE, &before, NULL);
+        assert_int_equal(result, -EPIPE);
+        assert_int_equal(sj_future_get(&running, NULL, sj_after(LIMIT)), -EOWNERDEAD);
+        assert_int_equal(sj_process_pool_submit(pool, square, NULL, 0, NULL, 0, &waiting, SJ_NEVER),
+                         -EPIPE);
+        assert_int_equal(sj_process_pool_shutdown(pool, SJ_PENDING_RUN, sj_after(LIMIT)), 0);
+        sj_process_pool_free(pool);
+}
+
 static void random_kills_lose_and_repeat_nothing_silently(void **state)
 {
         (void)state;
@@ -758,6 +817,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_worker_that_dies_while_it_writes_its_result_fails_that_item),
                 cmocka_unit_test(a_worker_that_writes_over_its_messages_harms_nobody_else),
                 cmocka_unit_test(a_killed_zygote_is_replaced_with_its_workers),
+                cmocka_unit_test(a_worker_that_cannot_be_forked_is_forked_later),
+                cmocka_unit_test(a_pool_that_can_start_no_more_processes_fails_its_calls),
                 cmocka_unit_test(random_kills_lose_and_repeat_nothing_silently),
                 cmocka_unit_test(a_call_ends_at_its_deadline_with_its_worker),
                 cmocka_unit_test(what_waits_is_taken_back_and_what_runs_is_killed),
