@@ -214,6 +214,10 @@ static void message_read_embed(message *m, const sj_json *embed, message_error *
         if (sj_json_count(m->chain) > MESSAGE_CHAIN_MAX)
                 message_fail(error, MESSAGE_BODY, "the chain has more than %d links",
                              MESSAGE_CHAIN_MAX);
+        if (sj_json_count(m->callbacks) > MESSAGE_LINKS_MAX ||
+            sj_json_count(m->errbacks) > MESSAGE_LINKS_MAX)
+                message_fail(error, MESSAGE_BODY, "there are more than %d callbacks or errbacks",
+                             MESSAGE_LINKS_MAX);
 }
 
 static void message_read_arguments(message *m, const sj_json *args, const sj_json *kwargs,

@@ -27,9 +27,10 @@
 /* Limits. */
 #define MESSAGE_SIZE_MAX    ((size_t)32 << 20) /* bytes of an envelope, and of a body inflated */
 #define MESSAGE_DEPTH_MAX   SJ_JSON_DEPTH_MAX
-#define MESSAGE_INFLATE_MAX 200  /* times that a compressed body may grow */
-#define MESSAGE_REPR_MAX    1024 /* bytes of argsrepr and kwargsrepr */
-#define MESSAGE_CHAIN_MAX   10000
+#define MESSAGE_INFLATE_MAX 200   /* times that a compressed body may grow */
+#define MESSAGE_REPR_MAX    1024  /* bytes of argsrepr and kwargsrepr */
+#define MESSAGE_CHAIN_MAX   10000 /* links of a chain */
+#define MESSAGE_LINKS_MAX   512   /* callbacks, and errbacks */
 
 typedef enum message_defect {
         MESSAGE_SOUND,

@@ -2,7 +2,8 @@
 /*
  * outcome: what becomes of a delivery. Pure functions: from the message, what is known of its
  * task, and what came of the run, to the settlement that the broker is told. No I/O, no clock,
- * no randomness but what the caller gives; so every rule is tested without a worker.
+ * no randomness but what the caller gives (and fresh ids for the messages that follow); so every
+ * rule is tested without a worker.
  *
  *   lease ─► message_decode ─► outcome_before ─── 0 ──► run ─► outcome_after ───┐
  *                                    │                   └► outcome_crashed ────┤
@@ -28,6 +29,7 @@ typedef struct outcome_context {
         sj_wall now;
         sj_str worker;   /* the node's name, "worker1@host" */
         int pid;         /* of who runs the task */
+        sj_str origin;   /* "gen<pid>@<host>", for the messages that follow */
         uint64_t random; /* fresh random bits for this outcome: the jitter */
         /* The queue of a task that a signature names without one; NULL: the delivery's own. */
         sj_str (*route)(void *arg, sj_str task);
