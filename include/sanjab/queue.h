@@ -232,6 +232,7 @@ struct sj_task_request {
         uint32_t deliveries;   /* 1 the first time; more after a crash */
         sj_time deadline;      /* the soft limit, SJ_NEVER if there is none */
         sj_app *app;           /* for tasks that send tasks; NULL where there is none */
+        sj_arena *arena;       /* freed after the call: for what the body returns */
         void *internal;
 };
 

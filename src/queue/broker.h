@@ -210,7 +210,8 @@ int broker_result_drop(broker *b, const sj_str ids[], size_t n, sj_time deadline
 /* ── Settling ────────────────────────────────────────────────────────────────────────────── */
 
 typedef enum broker_verdict {
-        BROKER_DONE,    /* it is gone; if no final state is stored, its id is forgotten too */
+        /* It is gone; a state that is not final is forgotten, unless this settlement stores it. */
+        BROKER_DONE,
         BROKER_RETRY,   /* `next` takes its place, with the same id and no deliveries */
         BROKER_REQUEUE, /* it is ready again, not before next.eta */
         BROKER_RETURN,  /* as REQUEUE, of one that was not begun: this delivery does not count */

@@ -830,6 +830,19 @@ static int what_is_done_without_a_word_is_forgotten(void *arg)
 
 /* ── Results ─────────────────────────────────────────────────────────────────────────────── */
 
+static int what_is_done_in_a_state_of_its_own_is_kept(void *arg)
+{
+        FIXTURE(f, arg);
+        NEEDS(f, BROKER_KNOWS_IDS);
+        publish_ids(f, 1);
+        finish(f, lease(f), "STARTED");
+        expect_text(state_of(f, "id0"), "STARTED");
+        broker_result r = result_of("id0", "SUCCESS", "{}");
+        expect_equal(broker_result_put(f->b, &r, 1, soon()), 0);
+        expect_text(state_of(f, "id0"), "SUCCESS");
+        return 0;
+}
+
 static int what_is_unknown_is_told_apart_from_what_is_pending(void *arg)
 {
         FIXTURE(f, arg);
@@ -1453,6 +1466,7 @@ const conformance_case conformance_cases[] = {
         CASE(a_requeue_may_be_for_later),
         CASE(many_are_settled_in_one_call_each_with_its_status),
         CASE(what_is_done_without_a_word_is_forgotten),
+        CASE(what_is_done_in_a_state_of_its_own_is_kept),
         CASE(what_is_unknown_is_told_apart_from_what_is_pending),
         CASE(states_follow_each_other_but_never_back),
         CASE(who_waits_for_a_result_is_woken_by_a_final_state),

@@ -162,7 +162,7 @@ static int memory_last_rites(memory_broker *b, memory_task *t, broker_fate fate,
         memory_set_result(t, &result, block);
         if (fate == BROKER_EXPIRED) {
                 free(why);
-                memory_end(b->store, t, b->base.result_expires, now);
+                memory_end(b->store, t, false, b->base.result_expires, now);
         } else {
                 memory_bury(b->store, t, why, now);
         }
@@ -372,6 +372,15 @@ static int memory_plan_make(memory_store *s, memory_plan *p, const broker_settle
         return memory_stage_all(s, x->follow_ups, x->n_follow_ups, now, true, p->staged, NULL);
 }
 
+/* Whether the settlement says what state the task itself is in. */
+static bool memory_tells(const broker_settlement *x)
+{
+        for (size_t i = 0; i < x->n_results; i++)
+                if (sj_str_equal(x->results[i].id, x->lease->message.id))
+                        return true;
+        return false;
+}
+
 static void memory_end_delivery(memory_broker *b, memory_task *t, memory_plan *p,
                                 const broker_settlement *x, sj_wall now)
 {
@@ -379,7 +388,7 @@ static void memory_end_delivery(memory_broker *b, memory_task *t, memory_plan *p
         sj_wall eta = x->next ? x->next->eta : (sj_wall){0};
         switch (x->verdict) {
         case BROKER_DONE:
-                memory_end(s, t, b->base.result_expires, now);
+                memory_end(s, t, memory_tells(x), b->base.result_expires, now);
                 break;
         case BROKER_RETRY:
                 memory_withdraw(s, t);

@@ -77,7 +77,7 @@ static int memory_revoke(broker *b, memory_task *t, const char *reason, sj_wall 
         if (!block)
                 return -ENOMEM;
         memory_set_result(t, &result, block);
-        memory_end(memory_of(b), t, b->result_expires, now);
+        memory_end(memory_of(b), t, false, b->result_expires, now);
         return 0;
 }
 
@@ -215,7 +215,7 @@ int memory_dead_drop(broker *b, const sj_str ids[], size_t n, sj_time deadline)
                 memory_task *t = memory_find(s, ids[i]);
                 if (!t || t->phase != MEMORY_DEAD)
                         continue;
-                memory_end(s, t, b->result_expires, now);
+                memory_end(s, t, false, b->result_expires, now);
                 found++;
         }
         memory_leave(s);

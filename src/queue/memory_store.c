@@ -311,7 +311,7 @@ void memory_place(memory_store *s, memory_task *t, sj_wall eta, sj_wall now, boo
         memory_wake_queue(s, t->queue->name);
 }
 
-void memory_end(memory_store *s, memory_task *t, sj_time keep, sj_wall now)
+void memory_end(memory_store *s, memory_task *t, bool told, sj_time keep, sj_wall now)
 {
         sj_time key_for =
                 t->held && t->held->message.key_for ? t->held->message.key_for : BROKER_KEY_EXPIRES;
@@ -319,7 +319,7 @@ void memory_end(memory_store *s, memory_task *t, sj_time keep, sj_wall now)
         broker_lease_free(t->held);
         t->held = NULL;
         sj_state state = result_state(t->state);
-        if (!sj_state_is_final(state)) {
+        if (!told && !sj_state_is_final(state)) {
                 /* It has ended without a word of how: nothing more will be known of it. */
                 memory_drop_result(t);
                 memory_wake(&t->waiters);

@@ -145,7 +145,7 @@ void memory_set_due(memory_store *s, memory_task *t, sj_wall when);
 /* Takes it out of its queue, whatever its phase; IDLE afterwards, the message still held. */
 void memory_withdraw(memory_store *s, memory_task *t);
 /* Ends it: withdraws it, drops the message, and keeps what must be kept. May free it. */
-void memory_end(memory_store *s, memory_task *t, sj_time keep, sj_wall now);
+void memory_end(memory_store *s, memory_task *t, bool told, sj_time keep, sj_wall now);
 /* Among the dead; reason (of malloc) becomes its own. */
 void memory_bury(memory_store *s, memory_task *t, char *reason, sj_wall now);
 

@@ -447,6 +447,7 @@ int task_run(const sj_task *task, sj_task_request *request, const task_host *hos
                 *ret = s.raised;
                 return s.no_memory ? -ENOMEM : 0;
         }
+        request->arena = arena;
         request->internal = &s;
         int r = task->call(request, values, &value);
         request->internal = NULL;

@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a worker's controller, for worker*.c. */
+/*
+ * The inside of a worker's controller, for worker*.c.
+ *
+ *   worker.c           its life: starting, stopping, keeping its name
+ *   worker_delivery.c  a delivery's life: leased, decoded, handed out, ended
+ *   worker_settle.c    telling the broker, renewing, tending what runs
+ *   worker_pool.c      its children: starting, hearing, replacing
+ *   worker_link.c      what is said to one child and heard of it
+ *   worker_solo.c      the pool without children
+ *
+ * A delivery is in exactly one list at a time: of its child (to be sent, sent), of the solo pool,
+ * or of those that have ended; and always in `held`, until the broker has been told.
+ */
 #ifndef SANJAB_QUEUE_WORKER_INTERNAL_H
 #define SANJAB_QUEUE_WORKER_INTERNAL_H
 
@@ -14,9 +26,15 @@
 
 typedef struct worker_child worker_child;
 
+/* How long a broker that fails is left alone before the next try. */
+#define WORKER_RETRY_PAUSE (500 * SJ_MS)
+/* How long one call to the broker may take. */
+#define WORKER_BROKER_LIMIT (30 * SJ_SEC)
+
 /* One leased message, from the lease to the settlement. */
 typedef struct delivery {
-        list place; /* in child->outbox, child->sent, or worker->ended */
+        list place; /* in child->outbox, child->sent, worker->waiting or worker->ended */
+        list held;  /* in worker->held */
         sj_arena *arena;
         broker_lease *lease;
         message m;
@@ -24,12 +42,14 @@ typedef struct delivery {
         outcome_delivery view; /* of the above, for outcome.h */
         worker_child *child;   /* while it is with one */
         uint32_t slot;
+        sj_time sent;      /* when its RUN was put into the ring; 0 */
         sj_time begun;     /* when it was first seen to run; 0 */
-        bool queued;       /* its RUN was written into the ring */
+        uint64_t renewed;  /* the last round of renewals that it was in */
         bool said_started; /* STARTED was stored */
         bool acked;        /* settled before it ran */
         bool lost;         /* its lease is not ours any more */
         bool over_limit;   /* its child was killed for it */
+        bool ended;
         broker_settlement settlement;
 } delivery;
 
@@ -47,21 +67,20 @@ struct worker_child {
         int pid;
         int pidfd;
         duplex duplex;
-        loop_fd bell;
-        size_t slots;      /* entries of its table */
-        size_t free_slots; /* in free_list */
-        uint32_t *free_list;
+        uint32_t slots; /* entries of its table */
+        uint32_t *free; /* a stack of free slots */
+        uint32_t n_free;
         delivery **by_slot;
-        list outbox; /* deliveries to be written */
-        list sent;   /* deliveries that it has */
-        size_t load; /* of both */
-        buf replies; /* REPLY records to be written: see worker_publish */
-        list publishes;
-        sj_event work; /* for the writer: outbox or replies are not empty */
+        list outbox;   /* deliveries to be written */
+        list sent;     /* deliveries that it has */
+        list replies;  /* publishes whose answer is to be written: see worker_link.c */
+        size_t load;   /* deliveries of both lists */
+        sj_event work; /* for the writer: there is something to write */
         sj_event room; /* for the writer: the ring may have room again */
         bool wants_room;
-        sj_fiber *reader;
-        sj_fiber *writer;
+        sj_scope *scope; /* of its reader and its writer */
+        sj_event ended;  /* its process is gone */
+        char how[64];    /* it ended: "killed by SIGSEGV" */
 };
 
 struct worker {
@@ -69,36 +88,100 @@ struct worker {
         char error[400];
         int failure; /* why it cannot go on, or 0 */
         bool stopping;
-        worker_stop_kind stop_kind;
-        sj_event stop_event; /* set anew by each worker_stop */
+        bool cold;
+        sj_event stop; /* set by worker_stop */
+        sj_event ready;
+        sj_scope *duties;
+        sj_scope *leasing;  /* around the lease fiber, while it leases */
+        sj_scope *draining; /* around the wait for what runs */
+        sj_fiber *solo;     /* who runs the tasks of the solo pool */
 
         broker_token node;
         sj_arena *manifest_arena;
         task_manifest manifest;
         bool has_manifest;
-        sj_app *app; /* for the routes of follow-ups */
+        sj_app *app;             /* for the routes of follow-ups */
+        task_registry *registry; /* of the solo pool */
 
-        /* deliveries */
-        size_t held;       /* leased, not settled */
+        size_t n_held; /* leased, not settled */
+        list held;
         sj_event capacity; /* for the lease fiber: there may be room */
         list ended;        /* deliveries to be settled */
         sj_event ended_event;
-        sj_event idle; /* nothing is held */
-        list all;      /* every lease held: see worker_settle.c */
-        struct delivery_node *free_deliveries;
-        double mean_run; /* seconds, of the last runs */
+        sj_event idle;     /* nothing is held */
+        sj_event busy;     /* something is held */
+        uint64_t renewals; /* rounds of them */
+        bool renewing;     /* the leases are in the broker's hands */
+        list settled;      /* deliveries to be freed when they are not */
+        list spare;        /* delivery structs */
+        list waiting;      /* of the solo pool: deliveries that wait for their turn */
+        sj_event waiting_event;
+        delivery *running;
+        bool running_cancelled;
+        sj_time mean_run; /* of the last runs */
 
-        /* children */
         zygote *zygote;
-        loop_fd zygote_fd;
         worker_child **children;
         size_t n_children;
         uint64_t next_child;
         unsigned failed_starts; /* in a row */
-        sj_scope *scope;        /* of all duties */
-        sj_event ready;
+        sj_event child_ended;
 
         worker_counts counts;
 };
+
+/* worker.c: the worker cannot go on; the first reason is kept. */
+void worker_fail(worker *w, int error, const char *format, ...) SJ_PRINTF(3, 4);
+
+/* worker_delivery.c */
+/* How many more deliveries may be leased now. */
+size_t worker_room(const worker *w);
+int worker_lease_duty(void *worker);
+/* It has ended by itself, with the task's return. */
+void worker_returned(worker *w, delivery *d, const task_return *result);
+/* It was not begun, and goes back. */
+void worker_give_back(worker *w, delivery *d);
+/* Who ran it has died. */
+void worker_crashed(worker *w, delivery *d, const char *how);
+/* It was interrupted by a stop. */
+void worker_interrupted(worker *w, delivery *d);
+/* It is settled: frees it, or leaves that to worker_delivery_sweep while leases are renewed. */
+void worker_delivery_free(worker *w, delivery *d);
+void worker_delivery_sweep(worker *w);
+outcome_context worker_context(worker *w);
+/* Asks the task to end. */
+void worker_cancel_delivery(worker *w, delivery *d);
+
+/* worker_settle.c */
+int worker_settle_duty(void *worker);
+int worker_renew_duty(void *worker);
+int worker_tend_duty(void *worker);
+/* Settles these few now. */
+int worker_settle_now(worker *w, delivery *const deliveries[], size_t n);
+
+/* worker_pool.c */
+int worker_pool_open(worker *w);
+int worker_pool_duty(void *worker);
+void worker_pool_close(worker *w);
+/* The child with the least to do that can take another, or NULL. */
+worker_child *worker_pool_choose(worker *w);
+void worker_child_kill(worker_child *c);
+/* The last that is heard of a child: frees it, and has it replaced. */
+void worker_child_gone(worker_child *c);
+/* The manifest has come. */
+int worker_take_manifest(worker *w, sj_str text);
+
+/* worker_link.c */
+/* A fiber for as long as the child lives. */
+int worker_link_life(void *child);
+void worker_link_hand(worker_child *c, delivery *d);
+/* Takes back those that have not begun. */
+void worker_link_recall(worker_child *c);
+
+/* worker_solo.c */
+int worker_solo_open(worker *w);
+int worker_solo_duty(void *worker);
+void worker_solo_hand(worker *w, delivery *d);
+void worker_solo_close(worker *w);
 
 #endif

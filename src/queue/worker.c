@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker's life.
+ *
+ *   run:   take the name ─► start children ─► the duties ─► a stop ─► drain ─► give all back
+ *
+ * Stopping. Warm: nothing new is leased; what has not begun is recalled and given back; what runs
+ * is waited for until the limit. Cold, and after the limit: the children are killed, and what ran
+ * is given back too, as a delivery that counts. In both, all that was leased is settled before
+ * the worker's name is given up.
+ */
+#include "queue/app.h"
+#include "queue/worker_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LAST_SETTLING (20 * SJ_SEC)
+
+/* ── Making ──────────────────────────────────────────────────────────────────────────────── */
+
+static unsigned default_concurrency(worker_pool_kind pool)
+{
+        if (pool == WORKER_SOLO)
+                return 1;
+        return pool == WORKER_FIBERS_POOL ? WORKER_FIBERS : os_processors();
+}
+
+int worker_new(const worker_options *options, worker **ret)
+{
+        if (!options->broker || !options->name || options->n_queues == 0 ||
+            options->concurrency > WORKER_CONCURRENCY_MAX)
+                return -EINVAL;
+        worker *w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        w->options = *options;
+        if (!w->options.concurrency)
+                w->options.concurrency = default_concurrency(w->options.pool);
+        if (!w->options.lease)
+                w->options.lease = BROKER_LEASE_DEFAULT;
+        if (!w->options.warm_limit)
+                w->options.warm_limit = WORKER_WARM_LIMIT;
+        list_init(&w->held);
+        list_init(&w->ended);
+        list_init(&w->spare);
+        list_init(&w->settled);
+        list_init(&w->waiting);
+        w->idle.is_set = true;
+        int r = sj_arena_new(&w->manifest_arena);
+        if (r >= 0)
+                r = app_new_over(w->options.broker, w->options.app, &w->app);
+        if (r < 0) {
+                worker_free(w);
+                return r;
+        }
+        *ret = w;
+        return 0;
+}
+
+void worker_free(worker *w)
+{
+        if (!w)
+                return;
+        for (list *node; (node = list_pop(&w->spare));) {
+                delivery *d = container_of(node, delivery, place);
+                sj_arena_free(d->arena);
+                free(d);
+        }
+        sj_app_free(w->app);
+        sj_arena_free(w->manifest_arena);
+        free(w);
+}
+
+const char *worker_error(const worker *w)
+{
+        return w->error;
+}
+
+worker_counts worker_count(const worker *w)
+{
+        worker_counts counts = w->counts;
+        counts.held = w->n_held;
+        counts.children = 0;
+        for (size_t i = 0; i < w->n_children; i++)
+                counts.children += w->children[i] && w->children[i]->state == CHILD_READY;
+        return counts;
+}
+
+void worker_fail(worker *w, int error, const char *format, ...)
+{
+        if (w->failure)
+                return;
+        w->failure = error;
+        va_list args;
+        va_start(args, format);
+        vsnprintf(w->error, sizeof(w->error), format, args);
+        va_end(args);
+        worker_stop(w, WORKER_STOP_COLD);
+}
+
+void worker_stop(worker *w, worker_stop_kind kind)
+{
+        w->stopping = true;
+        w->cold = w->cold || kind == WORKER_STOP_COLD;
+        sj_event_set(&w->stop);
+        if (w->leasing)
+                sj_scope_cancel(w->leasing);
+        if (w->cold && w->draining)
+                sj_scope_cancel(w->draining);
+}
+
+/* ── Its name ────────────────────────────────────────────────────────────────────────────── */
+
+static int describe(const worker *w, sj_json_writer *writer, sj_str *ret)
+{
+        static const char *const pools[] = {"prefork", "threads", "fibers", "solo"};
+        worker_counts n = worker_count(w);
+        sj_json_writer_reset(writer);
+        sj_json_write_object_begin(writer);
+        sj_json_write_name(writer, "pid");
+        sj_json_write_int(writer, os_pid());
+        sj_json_write_name(writer, "pool");
+        sj_json_write_string(writer, sj_str_of(pools[w->options.pool]));
+        sj_json_write_name(writer, "concurrency");
+        sj_json_write_int(writer, w->options.concurrency);
+        sj_json_write_name(writer, "queues");
+        sj_json_write_array_begin(writer);
+        for (size_t i = 0; i < w->options.n_queues; i++)
+                sj_json_write_string(writer, w->options.queues[i]);
+        sj_json_write_array_end(writer);
+        sj_json_write_name(writer, "held");
+        sj_json_write_int(writer, (int64_t)n.held);
+        sj_json_write_name(writer, "processed");
+        sj_json_write_int(writer, (int64_t)(n.succeeded + n.failed + n.retried + n.revoked));
+        sj_json_write_object_end(writer);
+        return sj_json_writer_end(writer, ret);
+}
+
+static int take_name(worker *w, sj_json_writer *writer)
+{
+        broker_node node = {.name = sj_str_of(w->options.name)};
+        int r = describe(w, writer, &node.info);
+        if (r >= 0)
+                r = broker_node_join(w->options.broker, &node, WORKER_NODE_TTL, &w->node,
+                                     sj_after(WORKER_BROKER_LIMIT));
+        if (r == -EEXIST)
+                worker_fail(w, r,
+                            "a worker named %s is running already: give this one another "
+                            "name",
+                            w->options.name);
+        else if (r < 0)
+                worker_fail(w, r, "the broker does not take the worker's name: %s", sj_strerror(r));
+        return r;
+}
+
+static int beat_duty(void *arg)
+{
+        worker *w = arg;
+        sj_json_writer *writer;
+        int r = sj_json_writer_new(0, &writer);
+        if (r < 0)
+                return r;
+        for (sj_str info; (r = sj_sleep(WORKER_NODE_TTL / 3)) >= 0;) {
+                r = describe(w, writer, &info);
+                if (r >= 0)
+                        r = broker_node_beat(w->options.broker, sj_str_of(w->options.name), w->node,
+                                             info, WORKER_NODE_TTL, sj_after(WORKER_NODE_TTL));
+                if (r == -ECANCELED)
+                        break;
+                if (r == -ESTALE) {
+                        sj_log(SJ_LOG_WARNING, "the name %s was lost: it is taken again",
+                               w->options.name);
+                        r = take_name(w, writer);
+                }
+        }
+        sj_json_writer_free(writer);
+        return r;
+}
+
+static void leave_name(worker *w)
+{
+        SJ_SCOPE(shield, sj_after(WORKER_BROKER_LIMIT), SJ_SHIELD);
+        broker_node_leave(w->options.broker, sj_str_of(w->options.name), w->node, SJ_NEVER);
+}
+
+/* ── Working and stopping ────────────────────────────────────────────────────────────────── */
+
+static int lease_until_stopped(void *arg)
+{
+        worker *w = arg;
+        SJ_SCOPE(leasing, SJ_NEVER, 0);
+        w->leasing = leasing;
+        if (w->stopping)
+                sj_scope_cancel(leasing);
+        worker_lease_duty(w);
+        w->leasing = NULL;
+        return 0;
+}
+
+static void recall_all(worker *w)
+{
+        for (size_t i = 0; i < w->n_children; i++)
+                if (w->children[i])
+                        worker_link_recall(w->children[i]);
+        for (list *node; (node = list_pop(&w->waiting));)
+                worker_give_back(w, container_of(node, delivery, place));
+}
+
+/* What runs is waited for, at most until the limit. */
+static void drain(worker *w)
+{
+        recall_all(w);
+        if (w->cold)
+                return;
+        sj_log(SJ_LOG_INFO, "stopping: %zu tasks are still running", w->n_held);
+        SJ_SCOPE(draining, sj_after(w->options.warm_limit), 0);
+        w->draining = draining;
+        if (sj_event_wait(&w->idle, SJ_NEVER) < 0)
+                w->cold = true;
+        w->draining = NULL;
+}
+
+static void kill_all(worker *w)
+{
+        for (size_t i = 0; i < w->n_children; i++)
+                if (w->children[i])
+                        worker_child_kill(w->children[i]);
+        if (w->solo)
+                sj_cancel(w->solo);
+}
+
+static int spawn_duties(worker *w, sj_scope *duties)
+{
+        int r = sj_spawn(duties, lease_until_stopped, w, NULL);
+        if (r >= 0)
+                r = sj_spawn(duties, worker_settle_duty, w, NULL);
+        if (r >= 0)
+                r = sj_spawn(duties, worker_renew_duty, w, NULL);
+        if (r >= 0)
+                r = sj_spawn(duties, worker_tend_duty, w, NULL);
+        if (r >= 0)
+                r = sj_spawn(duties, beat_duty, w, NULL);
+        if (r >= 0 && w->options.pool == WORKER_SOLO)
+                r = sj_spawn(duties, worker_solo_duty, w, &w->solo);
+        else if (r >= 0)
+                r = sj_spawn(duties, worker_pool_duty, w, NULL);
+        return r;
+}
+
+static int work(worker *w)
+{
+        SJ_SCOPE(duties, SJ_NEVER, SJ_COLLECT);
+        w->duties = duties;
+        int r = spawn_duties(w, duties);
+        if (r >= 0)
+                r = sj_event_wait(&w->stop, SJ_NEVER);
+        /* Stopped, or cancelled from above: all is given back in either case. */
+        w->stopping = true;
+        w->cold = w->cold || r < 0;
+        if (w->leasing)
+                sj_scope_cancel(w->leasing);
+        SJ_SCOPE(shield, sj_after(w->options.warm_limit + 2 * LAST_SETTLING), SJ_SHIELD);
+        drain(w);
+        kill_all(w);
+        int idle = sj_event_wait(&w->idle, sj_after(LAST_SETTLING));
+        if (idle < 0)
+                sj_log(SJ_LOG_ERROR,
+                       "%zu messages could not be given back: they are ready again when their "
+                       "leases run out",
+                       w->n_held);
+        sj_scope_cancel(duties);
+        return r;
+}
+
+int worker_run(worker *w)
+{
+        sj_json_writer *writer;
+        int r = sj_json_writer_new(0, &writer);
+        if (r < 0)
+                return r;
+        r = take_name(w, writer);
+        sj_json_writer_free(writer);
+        if (r < 0)
+                return r;
+        bool solo = w->options.pool == WORKER_SOLO;
+        r = solo ? worker_solo_open(w) : worker_pool_open(w);
+        if (r >= 0)
+                r = work(w);
+        if (solo)
+                worker_solo_close(w);
+        else
+                worker_pool_close(w);
+        leave_name(w);
+        if (r < 0 && w->error[0] == '\0')
+                snprintf(w->error, sizeof(w->error), "the worker cannot work: %s", sj_strerror(r));
+        return w->failure ? w->failure : r;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The children of a worker: asked of the zygote, heard to start and to end, replaced.
+ *
+ * A child that ends before it was ready counts as a failed start; after a few of them in a row
+ * the worker gives up, since the next will fail too. Others are replaced at once.
+ */
+#include "queue/worker_internal.h"
+
+#include "queue/worker_child.h"
+
+#include <sanjab/exec.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FAILED_STARTS_MAX = 5, SLOTS_BESIDE = 128 };
+#define START_PAUSE (200 * SJ_MS)
+
+/* ── One child ───────────────────────────────────────────────────────────────────────────── */
+
+static size_t slots_of(const worker *w)
+{
+        size_t n = (w->options.pool == WORKER_PREFORK ? 1 : w->options.concurrency) + SLOTS_BESIDE;
+        return n < WIRE_SLOTS_MAX ? n : WIRE_SLOTS_MAX;
+}
+
+static void child_free(worker_child *c)
+{
+        if (!c)
+                return;
+        duplex_fini(&c->duplex);
+        os_close(c->pidfd);
+        free(c->free);
+        free(c->by_slot);
+        free(c);
+}
+
+static worker_child *child_new(worker *w)
+{
+        worker_child *c = calloc(1, sizeof(*c));
+        if (!c)
+                return NULL;
+        *c = (worker_child){.w = w,
+                            .id = ++w->next_child,
+                            .pidfd = -1,
+                            .duplex = DUPLEX_INIT,
+                            .slots = (uint32_t)slots_of(w)};
+        list_init(&c->outbox);
+        list_init(&c->sent);
+        list_init(&c->replies);
+        c->free = calloc(c->slots, sizeof(*c->free));
+        c->by_slot = calloc(c->slots, sizeof(*c->by_slot));
+        const duplex_shape shape = wire_shape(c->slots);
+        if (!c->free || !c->by_slot || duplex_new("sj-task", &shape, &c->duplex) < 0) {
+                child_free(c);
+                return NULL;
+        }
+        while (c->n_free < c->slots) {
+                c->free[c->n_free] = c->slots - 1 - c->n_free;
+                c->n_free++;
+        }
+        return c;
+}
+
+static int ask_zygote(worker *w, worker_child *c)
+{
+        const char *tasks = w->options.tasks ? w->options.tasks : "";
+        size_t n = sizeof(worker_child_start) + strlen(tasks) + 1;
+        if (n > ZYGOTE_ARGUMENT_MAX)
+                return -ENAMETOOLONG;
+        worker_child_start *start = calloc(1, n);
+        if (!start)
+                return -ENOMEM;
+        start->pool = (uint32_t)w->options.pool;
+        start->slots = c->slots;
+        start->concurrency = w->options.pool == WORKER_PREFORK ? 1 : w->options.concurrency;
+        strcpy(start->tasks, tasks);
+        int fds[DUPLEX_FDS];
+        duplex_fds(&c->duplex, fds);
+        int r = zygote_spawn(w->zygote, &(zygote_request){.id = c->id,
+                                                          .entry = WORKER_CHILD_ENTRY,
+                                                          .name = "sanjab-task",
+                                                          .argument = {(char *)start, n},
+                                                          .fds = fds,
+                                                          .n_fds = DUPLEX_FDS});
+        free(start);
+        return r;
+}
+
+/* Starts the child of a place. */
+static int start_child(worker *w, size_t place)
+{
+        worker_child *c = child_new(w);
+        if (!c)
+                return -ENOMEM;
+        int r = ask_zygote(w, c);
+        if (r >= 0)
+                r = sj_spawn(w->duties, worker_link_life, c, NULL);
+        if (r < 0) {
+                child_free(c);
+                return r;
+        }
+        w->children[place] = c;
+        return 0;
+}
+
+void worker_child_kill(worker_child *c)
+{
+        if (c->state == CHILD_ENDED)
+                return;
+        c->state = CHILD_ENDING;
+        if (c->pidfd >= 0)
+                os_kill(c->pidfd, SIGKILL);
+}
+
+void worker_child_gone(worker_child *c)
+{
+        worker *w = c->w;
+        for (size_t i = 0; i < w->n_children; i++)
+                if (w->children[i] == c)
+                        w->children[i] = NULL;
+        child_free(c);
+        sj_event_set(&w->child_ended);
+}
+
+/* ── What the zygote says ────────────────────────────────────────────────────────────────── */
+
+static worker_child *child_of(const worker *w, uint64_t id)
+{
+        for (size_t i = 0; i < w->n_children; i++)
+                if (w->children[i] && w->children[i]->id == id)
+                        return w->children[i];
+        return NULL;
+}
+
+static void child_started(worker_child *c, const zygote_event *event)
+{
+        c->pid = event->pid;
+        c->pidfd = event->pidfd;
+        if (c->state == CHILD_ENDING)
+                os_kill(c->pidfd, SIGKILL);
+}
+
+static void child_ended(worker *w, worker_child *c, const char *how)
+{
+        if (c->state == CHILD_STARTING && !w->failure) {
+                w->failed_starts++;
+                sj_log(SJ_LOG_ERROR, "a child that loads the tasks was %s", how);
+                if (w->failed_starts >= FAILED_STARTS_MAX)
+                        worker_fail(w, -ECHILD, "no child can load the tasks: the last was %s",
+                                    how);
+        } else if (c->state == CHILD_READY) {
+                sj_log(SJ_LOG_ERROR, "child %d was %s: it is replaced", c->pid, how);
+        }
+        c->state = CHILD_ENDED;
+        snprintf(c->how, sizeof(c->how), "%s", how);
+        sj_event_set(&c->ended);
+}
+
+static void heard(worker *w, const zygote_event *event)
+{
+        worker_child *c = child_of(w, event->id);
+        char how[64];
+        if (!c) {
+                os_close(event->pidfd);
+                return;
+        }
+        switch (event->what) {
+        case ZYGOTE_STARTED:
+                child_started(c, event);
+                break;
+        case ZYGOTE_REFUSED:
+                snprintf(how, sizeof(how), "not started: %s", sj_strerror(event->status));
+                child_ended(w, c, how);
+                break;
+        case ZYGOTE_ENDED:
+                child_ended(w, c, sj_process_error(event->status, how, sizeof(how)));
+                break;
+        }
+}
+
+/* All that it has said. */
+static int hear_zygote(worker *w)
+{
+        zygote_event event;
+        int r;
+        while ((r = zygote_next(w->zygote, &event)) >= 0)
+                heard(w, &event);
+        if (r == -EAGAIN)
+                return 0;
+        /* It is gone, and its children with it: a new one is tried. */
+        sj_log(SJ_LOG_ERROR, "the process that makes the children is gone: it is replaced");
+        for (size_t i = 0; i < w->n_children; i++)
+                if (w->children[i])
+                        child_ended(w, w->children[i], "killed with the process that made it");
+        sj_fd_forget(zygote_fd(w->zygote));
+        zygote_free(w->zygote);
+        w->zygote = NULL;
+        return zygote_new("sanjab-zygote", &w->zygote);
+}
+
+/* Fills the empty places, unless the worker is stopping. */
+static int fill(worker *w)
+{
+        for (size_t i = 0; i < w->n_children && !w->stopping && !w->failure; i++) {
+                if (w->children[i])
+                        continue;
+                if (w->failed_starts > 0) {
+                        int r = sj_sleep(START_PAUSE);
+                        if (r < 0)
+                                return r;
+                }
+                int r = start_child(w, i);
+                if (r < 0 && r != -EAGAIN)
+                        return r;
+        }
+        return 0;
+}
+
+static int wait_for_news(worker *w)
+{
+        sj_case cases[] = {{.kind = SJ_CASE_FD, .fd = zygote_fd(w->zygote), .ready = SJ_READABLE}};
+        int r = sj_select(cases, 1, sj_after(w->child_ended.is_set ? SJ_POLL : START_PAUSE));
+        sj_event_clear(&w->child_ended);
+        return r == -ETIMEDOUT ? 0 : r;
+}
+
+int worker_pool_duty(void *arg)
+{
+        worker *w = arg;
+        for (;;) {
+                int r = hear_zygote(w);
+                if (r >= 0)
+                        r = fill(w);
+                if (r >= 0)
+                        r = wait_for_news(w);
+                if (r == -ECANCELED)
+                        return r;
+                if (r < 0) {
+                        worker_fail(w, r, "children cannot be started: %s", sj_strerror(r));
+                        return 0;
+                }
+        }
+}
+
+/* ── Opening and closing ─────────────────────────────────────────────────────────────────── */
+
+int worker_pool_open(worker *w)
+{
+        w->n_children = w->options.pool == WORKER_PREFORK ? w->options.concurrency : 1;
+        w->children = calloc(w->n_children, sizeof(*w->children));
+        if (!w->children)
+                return -ENOMEM;
+        int r = zygote_new("sanjab-zygote", &w->zygote);
+        if (r == -EPERM)
+                worker_fail(w, r, "this program does not call sj_boot first in main");
+        return r;
+}
+
+void worker_pool_close(worker *w)
+{
+        if (w->zygote)
+                sj_fd_forget(zygote_fd(w->zygote));
+        zygote_free(w->zygote);
+        w->zygote = NULL;
+        free(w->children);
+        w->children = NULL;
+        w->n_children = 0;
+}
+
+int worker_take_manifest(worker *w, sj_str text)
+{
+        if (w->has_manifest)
+                return 0;
+        int r = task_manifest_read(w->manifest_arena, text, &w->manifest);
+        if (r < 0)
+                return r;
+        w->has_manifest = true;
+        sj_event_set(&w->ready);
+        if (w->options.ready)
+                w->options.ready(w->options.arg, w->manifest.n);
+        return 0;
+}

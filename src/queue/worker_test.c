@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers of every pool, with real children, over the broker in memory. The tasks are those of
+ * this program itself.
+ */
+#include "base/unit.h"
+#include "queue/app.h"
+#include "queue/worker.h"
+
+#include <sanjab/exec.h>
+#include <sanjab/queue.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const sj_time LIMIT = 60 * SJ_SEC;
+
+/* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
+
+SJ_TASK(multiply, int64_t, (int64_t, a), (int64_t, b))
+{
+        *ret = a * b;
+        return 0;
+}
+
+SJ_TASK(nap, void, (double, seconds))
+{
+        return sj_sleep((sj_time)(seconds * (double)SJ_SEC));
+}
+
+SJ_TASK(hang, void)
+{
+        while (self)
+                usleep(1000);
+        return 0;
+}
+SJ_TASK_OPTIONS(hang, .time_limit = 0.3);
+
+SJ_TASK(crash, void)
+{
+        signal(SIGSEGV, SIG_DFL);
+        raise(SIGSEGV);
+        return 0;
+}
+SJ_TASK_OPTIONS(crash, .max_deliveries = 2);
+
+SJ_TASK(stubborn, int64_t)
+{
+        if (self->retries < 2)
+                return sj_retry(self, &(sj_retry_options){.countdown = 0.01});
+        *ret = self->retries;
+        return 0;
+}
+
+SJ_TASK(until_cancelled, void)
+{
+        while (!sj_task_cancelled(self))
+                if (sj_sleep(SJ_MS) < 0)
+                        break;
+        return 0;
+}
+
+SJ_TASK(parent, const char *)
+{
+        sj_result child;
+        int r = multiply_delay(self->app, 6, 7, &child);
+        if (r < 0)
+                return r;
+        *ret = sj_arena_strndup(self->arena, child.id, strlen(child.id));
+        return *ret ? 0 : -ENOMEM;
+}
+
+SJ_TASK(early, void)
+{
+        return sj_raise(self, "ValueError", "early bird");
+}
+SJ_TASK_OPTIONS(early, .acks_early = true);
+
+/* ── A worker in a fiber ─────────────────────────────────────────────────────────────────── */
+
+typedef struct bench {
+        broker *broker;
+        sj_app *app;
+        worker *worker;
+        worker_pool_kind pool;
+        int (*test)(struct bench *b);
+        worker_options options;
+} bench;
+
+static int run_worker(void *arg)
+{
+        bench *b = arg;
+        int r = worker_run(b->worker);
+        if (r < 0)
+                print_message("worker: %s\n", worker_error(b->worker));
+        return r;
+}
+
+static int run_bench(void *arg)
+{
+        static const sj_str queue = {"celery", 6};
+        static unsigned number;
+        bench *b = arg;
+        char url[32], error[200];
+        snprintf(url, sizeof(url), "memory:worker-test-%u", ++number);
+        assert_int_equal(broker_open(url, NULL, &b->broker, error, sizeof(error), SJ_NEVER), 0);
+        assert_int_equal(app_new_over(b->broker, NULL, &b->app), 0);
+        b->options.broker = b->broker;
+        b->options.name = "w@test";
+        b->options.queues = &queue;
+        b->options.n_queues = 1;
+        b->options.pool = b->pool;
+        if (!b->options.concurrency)
+                b->options.concurrency = b->pool == WORKER_SOLO ? 1 : 2;
+        assert_int_equal(worker_new(&b->options, &b->worker), 0);
+        int r;
+        {
+                SJ_SCOPE(s, sj_after(LIMIT), 0);
+                sj_fiber *f;
+                assert_int_equal(sj_spawn(s, run_worker, b, &f), 0);
+                r = b->test(b);
+                worker_stop(b->worker, WORKER_STOP_WARM);
+                int ended = sj_join(f, SJ_NEVER);
+                r = r < 0 ? r : ended;
+        }
+        worker_free(b->worker);
+        sj_app_free(b->app);
+        broker_close(b->broker);
+        return r;
+}
+
+/* Runs the test with a worker of each of these pools. */
+static void with_pools(int (*test)(bench *b), unsigned pools)
+{
+        for (unsigned pool = WORKER_PREFORK; pool <= WORKER_SOLO; pool++) {
+                if (!(pools & (1u << pool)))
+                        continue;
+                bench b = {.pool = (worker_pool_kind)pool, .test = test};
+                int r = sj_run(run_bench, &b);
+                if (r < 0)
+                        print_message("with pool %u: %s\n", pool, sj_strerror(r));
+                assert_int_equal(r, 0);
+        }
+}
+
+enum {
+        ALL = 15,
+        CHILDREN = 7,
+        PREFORK = 1 << WORKER_PREFORK,
+        FIBERS = 1 << WORKER_FIBERS_POOL,
+};
+
+static int outcome_of(const sj_result *result, sj_arena *arena, sj_outcome *ret)
+{
+        return sj_result_get(result, arena, ret, sj_after(LIMIT / 2));
+}
+
+/* ── Tests ───────────────────────────────────────────────────────────────────────────────── */
+
+enum { MANY = 500 };
+
+static int many_multiplications(bench *b)
+{
+        static sj_result results[MANY];
+        sj_arena *arena;
+        sj_outcome outcome;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        for (int i = 0; i < MANY; i++)
+                assert_int_equal(multiply_delay(b->app, i, 2, &results[i]), 0);
+        for (int i = 0; i < MANY; i++) {
+                int64_t value = -1;
+                assert_int_equal(outcome_of(&results[i], arena, &outcome), 0);
+                assert_string_equal(outcome.state_name, "SUCCESS");
+                assert_int_equal(sj_json_int(outcome.value, &value), 0);
+                assert_int_equal(value, 2 * i);
+        }
+        sj_arena_free(arena);
+        return 0;
+}
+
+static void tasks_are_run_and_their_results_kept(void **state)
+{
+        (void)state;
+        with_pools(many_multiplications, ALL);
+}
+
+static int expect_failure(bench *b, const sj_result *result, const char *type)
+{
+        (void)b;
+        sj_arena *arena;
+        sj_outcome outcome;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(outcome_of(result, arena, &outcome), 0);
+        assert_string_equal(outcome.state_name, "FAILURE");
+        assert_string_equal(outcome.error.type, type);
+        sj_arena_free(arena);
+        return 0;
+}
+
+static int calls_what_is_wrong(bench *b)
+{
+        sj_result result;
+        assert_int_equal(sj_send_task(b->app, "nobody", "[]", NULL, NULL, &result), 0);
+        expect_failure(b, &result, "NotRegistered");
+        assert_int_equal(sj_send_task(b->app, "multiply", "[1]", NULL, NULL, &result), 0);
+        expect_failure(b, &result, "TypeError");
+        assert_int_equal(sj_send_task(b->app, "multiply", "[1, \"x\"]", NULL, NULL, &result), 0);
+        return expect_failure(b, &result, "TypeError");
+}
+
+static void wrong_names_and_arguments_are_failures(void **state)
+{
+        (void)state;
+        with_pools(calls_what_is_wrong, ALL);
+}
+
+static int crashes(bench *b)
+{
+        sj_result result;
+        assert_int_equal(crash_delay(b->app, &result), 0);
+        sj_result after;
+        assert_int_equal(multiply_delay(b->app, 3, 4, &after), 0);
+        sj_arena *arena;
+        sj_outcome outcome;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(outcome_of(&after, arena, &outcome), 0);
+        assert_string_equal(outcome.state_name, "SUCCESS");
+        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_string_equal(outcome.state_name, "FAILURE");
+        const broker_dead *dead;
+        assert_int_equal(
+                broker_dead_list(b->broker, (sj_str){0}, (sj_str){0}, 10, arena, &dead, SJ_NEVER),
+                1);
+        sj_arena_free(arena);
+        /* In one process with others, it takes them with it. */
+        assert_true(worker_count(b->worker).crashed >= 2);
+        return 0;
+}
+
+static void a_task_that_kills_its_child_is_dead_after_its_deliveries(void **state)
+{
+        (void)state;
+        with_pools(crashes, CHILDREN);
+}
+
+static int runs_too_long(bench *b)
+{
+        sj_result result;
+        assert_int_equal(hang_delay(b->app, &result), 0);
+        return expect_failure(b, &result, "TimeLimitExceeded");
+}
+
+static void a_task_over_its_limit_is_killed(void **state)
+{
+        (void)state;
+        with_pools(runs_too_long, PREFORK);
+}
+
+static int naps_too_long(bench *b)
+{
+        sj_result result;
+        assert_int_equal(nap_apply_async(b->app, &(sj_call){.time_limit = 0.1}, &result, 50), 0);
+        return expect_failure(b, &result, "TimeLimitExceeded");
+}
+
+static void a_fiber_over_its_limit_is_cancelled(void **state)
+{
+        (void)state;
+        with_pools(naps_too_long, FIBERS);
+}
+
+static int retries(bench *b)
+{
+        sj_result result;
+        sj_arena *arena;
+        sj_outcome outcome;
+        int64_t value = 0;
+        assert_int_equal(stubborn_delay(b->app, &result), 0);
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_string_equal(outcome.state_name, "SUCCESS");
+        assert_int_equal(sj_json_int(outcome.value, &value), 0);
+        sj_arena_free(arena);
+        return value == 2 ? 0 : -EIO;
+}
+
+static void retries_come_to_their_end(void **state)
+{
+        (void)state;
+        with_pools(retries, ALL);
+}
+
+static int revokes(bench *b)
+{
+        sj_result result;
+        sj_arena *arena;
+        sj_outcome outcome;
+        assert_int_equal(until_cancelled_delay(b->app, &result), 0);
+        assert_int_equal(sj_arena_new(&arena), 0);
+        do {
+                sj_sleep(10 * SJ_MS);
+                assert_int_equal(sj_result_state(&result, arena, &outcome, SJ_NEVER), 0);
+        } while (outcome.state != SJ_STARTED);
+        assert_int_equal(sj_result_revoke(&result, SJ_NEVER), 0);
+        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        sj_arena_free(arena);
+        return 0;
+}
+
+static void a_running_task_hears_of_its_revocation(void **state)
+{
+        (void)state;
+        for (unsigned pool = WORKER_PREFORK; pool <= WORKER_SOLO; pool++) {
+                bench b = {.pool = (worker_pool_kind)pool,
+                           .test = revokes,
+                           .options = {.lease = SJ_SEC}};
+                assert_int_equal(sj_run(run_bench, &b), 0);
+        }
+}
+
+static int has_children_of_its_own(bench *b)
+{
+        sj_result result, child = {.app = b->app};
+        sj_arena *arena;
+        sj_outcome outcome;
+        sj_str id;
+        int64_t value = 0;
+        assert_int_equal(parent_delay(b->app, &result), 0);
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_string_equal(outcome.state_name, "SUCCESS");
+        assert_int_equal(sj_json_string(outcome.value, &id), 0);
+        snprintf(child.id, sizeof(child.id), "%.*s", SJ_STR_ARG(id));
+        assert_int_equal(outcome_of(&child, arena, &outcome), 0);
+        assert_int_equal(sj_json_int(outcome.value, &value), 0);
+        sj_arena_free(arena);
+        return value == 42 ? 0 : -EIO;
+}
+
+static void a_task_may_send_tasks(void **state)
+{
+        (void)state;
+        with_pools(has_children_of_its_own, ALL);
+}
+
+static int acknowledges_early(bench *b)
+{
+        sj_result result;
+        assert_int_equal(early_delay(b->app, &result), 0);
+        return expect_failure(b, &result, "ValueError");
+}
+
+static void a_task_acknowledged_early_has_its_result(void **state)
+{
+        (void)state;
+        with_pools(acknowledges_early, ALL);
+}
+
+static uint64_t waiting(bench *b, uint64_t *ret_leased)
+{
+        sj_arena *arena;
+        const broker_depth *depths;
+        uint64_t ready = 0;
+        *ret_leased = 0;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        int n = broker_queues(b->broker, arena, &depths, SJ_NEVER);
+        for (int i = 0; i < n; i++) {
+                ready += depths[i].ready + depths[i].delayed;
+                *ret_leased += depths[i].leased;
+        }
+        sj_arena_free(arena);
+        return ready;
+}
+
+static int stops_cold(bench *b)
+{
+        sj_result result;
+        uint64_t leased = 0;
+        for (int i = 0; i < 20; i++)
+                assert_int_equal(nap_delay(b->app, 100, &result), 0);
+        while (waiting(b, &leased), leased == 0)
+                sj_sleep(10 * SJ_MS);
+        sj_sleep(100 * SJ_MS);
+        worker_stop(b->worker, WORKER_STOP_COLD);
+        while (worker_count(b->worker).held > 0)
+                sj_sleep(10 * SJ_MS);
+        uint64_t ready = waiting(b, &leased);
+        return ready == 20 && leased == 0 ? 0 : -EIO;
+}
+
+static void a_cold_stop_gives_all_back(void **state)
+{
+        (void)state;
+        with_pools(stops_cold, ALL);
+}
+
+static int stops_warm(bench *b)
+{
+        sj_result result[10];
+        uint64_t leased = 0;
+        for (int i = 0; i < 10; i++)
+                assert_int_equal(nap_delay(b->app, 0.3, &result[i]), 0);
+        while (waiting(b, &leased), leased == 0)
+                sj_sleep(10 * SJ_MS);
+        sj_sleep(50 * SJ_MS);
+        worker_stop(b->worker, WORKER_STOP_WARM);
+        while (worker_count(b->worker).held > 0)
+                sj_sleep(10 * SJ_MS);
+        worker_counts counts = worker_count(b->worker);
+        uint64_t ready = waiting(b, &leased);
+        return leased == 0 && counts.succeeded >= 1 && ready + counts.succeeded == 10 ? 0 : -EIO;
+}
+
+static void a_warm_stop_waits_for_what_runs(void **state)
+{
+        (void)state;
+        with_pools(stops_warm, ALL);
+}
+
+static int second_of_the_name(bench *b)
+{
+        worker *second;
+        while (worker_count(b->worker).children == 0)
+                sj_sleep(10 * SJ_MS);
+        assert_int_equal(worker_new(&b->options, &second), 0);
+        assert_int_equal(worker_run(second), -EEXIST);
+        assert_non_null(strstr(worker_error(second), "w@test"));
+        worker_free(second);
+        return 0;
+}
+
+static void two_workers_of_one_name_are_refused(void **state)
+{
+        (void)state;
+        with_pools(second_of_the_name, PREFORK);
+}
+
+int main(int argc, char **argv)
+{
+        sj_boot(argc, argv);
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(tasks_are_run_and_their_results_kept),
+                cmocka_unit_test(wrong_names_and_arguments_are_failures),
+                cmocka_unit_test(a_task_that_kills_its_child_is_dead_after_its_deliveries),
+                cmocka_unit_test(a_task_over_its_limit_is_killed),
+                cmocka_unit_test(a_fiber_over_its_limit_is_cancelled),
+                cmocka_unit_test(retries_come_to_their_end),
+                cmocka_unit_test(a_running_task_hears_of_its_revocation),
+                cmocka_unit_test(a_task_may_send_tasks),
+                cmocka_unit_test(a_task_acknowledged_early_has_its_result),
+                cmocka_unit_test(a_cold_stop_gives_all_back),
+                cmocka_unit_test(a_warm_stop_waits_for_what_runs),
+                cmocka_unit_test(two_workers_of_one_name_are_refused),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
