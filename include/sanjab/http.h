@@ -130,8 +130,9 @@ typedef struct sj_http_request {
         const char *method; /* NULL: GET. Any token. CONNECT is not for here. */
         const char *url;    /* http or https, absolute; "user:password@" becomes Authorization */
         /*
-         * Host, Content-Length, Transfer-Encoding and Connection are ours and refused; a header
-         * that is also among the session's, or that we would add, replaces it.
+         * Host, Connection, Content-Length, Transfer-Encoding, Upgrade, TE, Trailer and the like
+         * are ours and refused; a header that is also among the session's, or that we would add,
+         * replaces it.
          */
         const sj_http_header *headers;
         size_t n_headers;
@@ -160,6 +161,10 @@ typedef struct sj_http_request {
  * A request that was sent on a connection that had been kept, which then turns out to be dead
  * before the first byte of an answer, is sent once more on a new one if its method is idempotent
  * and its body can be repeated. Nothing else is repeated.
+ *
+ * The body is sent first, then the answer is read. A server that refuses the body before it has
+ * read all of it ends the sending. One that answers while it reads can say 64 KiB before it must
+ * have read all.
  *
  * Waits in line, first come, first served, when the limits of connections are reached. Errors: as
  * sj_http_step says. Cancellation point; a failed request leaves nothing behind.

@@ -240,6 +240,39 @@ static int streams_bodies_both_ways(void *arg)
         return 0;
 }
 
+/* Sends back what comes as it comes. */
+static int mirror_at_once(sj_http_exchange *x, void *arg)
+{
+        (void)arg;
+        char piece[777];
+        ssize_t n = 0;
+        int r = sj_http_respond_begin(x, 200, NULL, 0, SJ_HTTP_UNKNOWN_SIZE, SJ_NEVER);
+        while (r == 0 && (n = sj_http_exchange_read(x, piece, sizeof(piece), SJ_NEVER)) > 0)
+                r = sj_http_respond_write(x, piece, (size_t)n, SJ_NEVER);
+        if (r < 0 || n < 0)
+                return r < 0 ? r : (int)n;
+        return sj_http_respond_end(x, SJ_NEVER);
+}
+
+static int reads_an_answer_that_begins_while_the_body_is_sent(void *arg)
+{
+        (void)arg;
+        rig server = {.handler = mirror_at_once};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session = rig_session((sj_http_options){.total_limit = SJ_NEVER});
+        size_t given = STREAMED - 60000;
+        sj_http_response *p = rig_fetch(session, &(sj_http_request){.method = "POST",
+                                                                    .url = rig_url(&server, "/"),
+                                                                    .source = give,
+                                                                    .source_arg = &given});
+        expect_stream(p, STREAMED - 60000);
+        sj_http_response_free(p);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return 0;
+}
+
 static ssize_t give_up(void *arg, void *ret, size_t n, sj_time deadline)
 {
         size_t *at = arg;
@@ -321,6 +354,7 @@ static int names_the_step_that_failed(void *arg)
         X(a_connection_is_used_again_when_its_response_was_read) \
         X(a_connection_is_not_kept_longer_than_the_option_says)  \
         X(streams_bodies_both_ways)                              \
+        X(reads_an_answer_that_begins_while_the_body_is_sent)    \
         X(a_source_that_fails_ends_the_request)                  \
         X(refuses_requests_that_are_malformed)                   \
         X(names_the_step_that_failed)

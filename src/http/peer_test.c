@@ -332,11 +332,12 @@ static void answer_early(sj_stream *s, void *arg)
 {
         lines *l = arg;
         if (rig_read_head(s, l->request, sizeof(l->request)) > 4)
-                (void)sj_write(s, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno", 46,
-                               SJ_NEVER);
-        (void)sj_stream_shutdown(s, SJ_NEVER);
-        sj_sleep(SJ_SEC);
-        (void)sj_stream_close_politely(s, sj_after(SJ_SEC));
+                (void)sj_write(s,
+                               "HTTP/1.1 100 Continue\r\n\r\n"
+                               "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno",
+                               72, SJ_NEVER);
+        sj_sleep(SJ_HOUR);
+        sj_stream_close(s);
 }
 
 static ssize_t give_for_ever(void *arg, void *ret, size_t n, sj_time deadline)
@@ -357,17 +358,12 @@ static int an_answer_before_the_end_of_the_body_is_an_answer(void *arg)
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&server, scope);
         sj_http_session *session = rig_session((sj_http_options){0});
-        sj_http_response *p = NULL;
-        sj_http_error why;
-        const sj_http_request q = {.method = "POST", .url = server.url, .source = give_for_ever};
-        int r = sj_http_fetch(session, &q, &p, &why, SJ_NEVER);
-        /* The reset may have overtaken the answer; more cannot be known then. */
-        if (r < 0) {
-                expect_equal(why.step, SJ_HTTP_STEP_SEND);
-        } else {
-                expect_equal(sj_http_response_status(p), 413);
-                sj_http_response_free(p);
-        }
+        sj_http_response *p = rig_fetch(
+                session,
+                &(sj_http_request){.method = "POST", .url = server.url, .source = give_for_ever});
+        expect_equal(sj_http_response_status(p), 413);
+        rig_expect_body(p, "no");
+        sj_http_response_free(p);
         sj_http_session_free(session);
         rig_stop(&server, scope);
         return 0;
@@ -406,8 +402,14 @@ static void refuse_tunnel(sj_str answer, int code)
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&proxy, scope);
         sj_http_session *session = rig_session((sj_http_options){.proxy = proxy.url});
-        rig_expect_failure(session, &(sj_http_request){.url = "https://nowhere.invalid/secret"},
-                           SJ_HTTP_STEP_PROXY, code);
+        sj_http_response *p;
+        sj_http_error why = {0};
+        expect_equal(sj_http_get(session, "https://nowhere.invalid/secret", &p, &why, SJ_NEVER),
+                     code);
+        /* Bytes in the tunnel that come late are TLS's to refuse. */
+        expect(why.step == SJ_HTTP_STEP_PROXY ||
+               (why.step == SJ_HTTP_STEP_TLS && strstr(answer.data, "unasked")));
+        expect(!strstr(why.text, "secret"));
         expect(strstr(l.request, "CONNECT nowhere.invalid:443 HTTP/1.1\r\n"
                                  "Host: nowhere.invalid:443\r\n\r\n") == l.request);
         sj_http_session_free(session);

@@ -5,7 +5,10 @@
 #include "http/dial.h"
 #include "http/redirect.h"
 
-enum { SOURCE_MOST = 16 * 1024 };
+enum {
+        SOURCE_MOST = 16 * 1024,
+        ALONE_MOST = 16 * 1024, /* a body that the network takes whether anybody reads it or not */
+};
 
 static bool is_ours(sj_str name)
 {
@@ -199,12 +202,78 @@ static int send_source(http_wire *w, http_job *job, bool *ret_source_failed)
         return r;
 }
 
+/* ── Watching for an answer meanwhile ────────────────────────────────────────────────────── */
+
+/*
+ * A server may answer before it has read all of a body: to refuse it, or because it answers as it
+ * reads. So while a body that may not fit into the network is sent, a fiber reads; a refusal ends
+ * the sending. It reads as much as the wire may hold, which is what a server can say at most
+ * before it has read all.
+ */
+typedef struct watch {
+        http_wire *wire;
+        const http_job *job;
+        sj_scope *sending; /* NULL when that has ended */
+        bool refused;
+} watch;
+
+/* Whether what came begins with a final answer that is no success (RFC 9112 §9.5). */
+static bool is_refusal(const watch *t)
+{
+        http1_head h;
+        http1_field fields[HTTP1_FIELDS_MAX];
+        sj_str in = buf_str(&t->wire->in);
+        do {
+                http1_head_init_response(&h, fields, HTTP1_FIELDS_MAX, t->job->method);
+                if (in.n == 0 || http1_head_parse(&h, in.data, in.n) != HTTP1_DONE)
+                        return false;
+                in = (sj_str){in.data + h.size, in.n - h.size};
+        } while (h.status < 200);
+        return h.status >= 300;
+}
+
+static int watch_answer(void *arg)
+{
+        const http_time any = {SJ_NEVER, SJ_NEVER, SJ_NEVER};
+        watch *t = arg;
+        while (http_wire_fill(t->wire, &any) > 0)
+                if (is_refusal(t)) {
+                        t->refused = true;
+                        if (t->sending)
+                                sj_scope_cancel(t->sending);
+                        break;
+                }
+        return 0; /* an end or an error comes out where the answer is read */
+}
+
+static int send_watched(http_wire *w, sj_str head, sj_str body, http_job *job,
+                        bool *ret_source_failed)
+{
+        watch t = {.wire = w, .job = job};
+        SJ_SCOPE(watching, SJ_NEVER, SJ_COLLECT);
+        int r = sj_spawn(watching, watch_answer, &t, NULL);
+        if (r < 0)
+                return r;
+        {
+                SJ_SCOPE(sending, SJ_NEVER, 0);
+                t.sending = sending;
+                r = http_wire_write_two(w, head, body, &job->time);
+                if (r == 0 && job->request->source)
+                        r = send_source(w, job, ret_source_failed);
+                t.sending = NULL;
+        }
+        if (!t.refused)
+                return r;
+        *ret_source_failed = false;
+        return -EPIPE;
+}
+
 int http_request_send(http_wire *w, sj_str head, http_job *job, bool *ret_source_failed)
 {
         const sj_http_request *q = job->request;
         *ret_source_failed = false;
-        bool from_source = job->with_body && q->source;
         sj_str body = job->with_body && !q->source ? q->body : (sj_str){NULL, 0};
-        int r = http_wire_write_two(w, head, body, &job->time);
-        return r == 0 && from_source ? send_source(w, job, ret_source_failed) : r;
+        if (body.n > ALONE_MOST || (job->with_body && q->source))
+                return send_watched(w, head, body, job, ret_source_failed);
+        return http_wire_write_two(w, head, body, &job->time);
 }
