@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The client against our own server, in the simulated world. */
+/* The client against our own server. */
 #include "http/rig.h"
 
 /* ── A server that tells what it was asked ───────────────────────────────────────────────── */
@@ -135,25 +135,6 @@ static int a_connection_is_used_again_when_its_response_was_read(void *arg)
         expect_equal(server.accepted, 1);
         sj_http_session_close_idle(session);
         sj_http_response_free(rig_fetch(session, &(sj_http_request){.url = rig_url(&server, "/")}));
-        expect_equal(server.accepted, 2);
-        sj_http_session_free(session);
-        rig_stop(&server, scope);
-        return 0;
-}
-
-static int a_connection_is_not_kept_longer_than_the_option_says(void *arg)
-{
-        (void)arg;
-        rig server = {.handler = echo};
-        SJ_SCOPE(scope, SJ_NEVER, 0);
-        rig_start(&server, scope);
-        sj_http_session *session = rig_session((sj_http_options){.keep_alive = 2 * SJ_SEC});
-        for (int i = 0; i < 3; i++) {
-                sj_http_response *p;
-                expect_equal(sj_http_head(session, rig_url(&server, "/"), &p, NULL, SJ_NEVER), 0);
-                sj_http_response_free(p);
-                sj_sleep(i == 0 ? SJ_SEC / 2 : 3 * SJ_SEC);
-        }
         expect_equal(server.accepted, 2);
         sj_http_session_free(session);
         rig_stop(&server, scope);
@@ -352,7 +333,6 @@ static int names_the_step_that_failed(void *arg)
         X(sends_bodies_headers_and_credentials)                  \
         X(a_head_gives_its_connection_back_at_once)              \
         X(a_connection_is_used_again_when_its_response_was_read) \
-        X(a_connection_is_not_kept_longer_than_the_option_says)  \
         X(streams_bodies_both_ways)                              \
         X(reads_an_answer_that_begins_while_the_body_is_sent)    \
         X(a_source_that_fails_ends_the_request)                  \

@@ -147,6 +147,26 @@ static int a_kept_connection_makes_room_for_another_host(void *arg)
         return 0;
 }
 
+static int a_connection_is_not_kept_longer_than_the_option_says(void *arg)
+{
+        sj_time at_once = 0;
+        (void)arg;
+        rig server = {.handler = slow, .arg = &at_once};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session = rig_session((sj_http_options){.keep_alive = 2 * SJ_SEC});
+        for (int i = 0; i < 3; i++) {
+                sj_http_response *p;
+                expect_equal(sj_http_head(session, rig_url(&server, "/"), &p, NULL, SJ_NEVER), 0);
+                sj_http_response_free(p);
+                sj_sleep(i == 0 ? SJ_SEC / 2 : 3 * SJ_SEC);
+        }
+        expect_equal(server.accepted, 2);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return 0;
+}
+
 /* Fetches with one limit, which must pass. */
 static void expect_late(const char *url, sj_http_options limits, sj_time deadline, sj_time least,
                         sj_time most, const char *limit)
@@ -298,15 +318,16 @@ static int a_scope_whose_time_is_up_cancels(void *arg)
         return 0;
 }
 
-#define TESTS(X)                                           \
-        X(no_more_connections_than_the_limits_say)         \
-        X(waiters_are_served_in_the_order_of_their_coming) \
-        X(waiters_can_go_away)                             \
-        X(a_kept_connection_makes_room_for_another_host)   \
-        X(silence_ends_at_the_idle_limit)                  \
-        X(a_dripping_body_ends_at_the_total_limit)         \
-        X(the_connect_limit_holds_for_the_proxys_tunnel)   \
-        X(reading_goes_on_after_the_callers_deadline)      \
+#define TESTS(X)                                                \
+        X(no_more_connections_than_the_limits_say)              \
+        X(waiters_are_served_in_the_order_of_their_coming)      \
+        X(waiters_can_go_away)                                  \
+        X(a_kept_connection_makes_room_for_another_host)        \
+        X(a_connection_is_not_kept_longer_than_the_option_says) \
+        X(silence_ends_at_the_idle_limit)                       \
+        X(a_dripping_body_ends_at_the_total_limit)              \
+        X(the_connect_limit_holds_for_the_proxys_tunnel)        \
+        X(reading_goes_on_after_the_callers_deadline)           \
         X(a_scope_whose_time_is_up_cancels)
 
 TESTS(RIG_DEFINE)

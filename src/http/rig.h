@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For tests of HTTP under the simulator: servers on the loopback of the simulated world, and runs
- * over seeds. "script" servers say fixed bytes; the others are our own server with a handler.
+ * For tests of HTTP: servers on the loopback of the world that the test is linked with. "script"
+ * servers say what a function says; the others are our own server with a handler.
  */
 #ifndef SANJAB_HTTP_RIG_H
 #define SANJAB_HTTP_RIG_H
@@ -12,20 +12,13 @@
 
 #include <stdarg.h>
 
-/* The body over seeds in which nothing breaks, gentle and slow by turns. */
-static inline void rig_run(sj_fn *body)
-{
-        uint64_t only = sim_unit_env("SANJAB_SEED", 0);
-        uint64_t seeds = only ? 1 : sim_unit_env("SANJAB_SEEDS", 500) / 25 + 1;
-        for (uint64_t i = 0; i < seeds; i++) {
-                sim_unit_seed = only ? only : i + 1;
-                sim_begin(sim_unit_seed, sim_unit_seed % 2 ? &sim_gentle : &sim_slow);
-                if (only)
-                        sim_trace_enable(stderr);
-                expect_equal(sj_run(body, NULL), 0);
-                expect_equal(sim_end(), 0);
-        }
-}
+/*
+ * The body in a world: under the simulator over seeds in which nothing breaks, gentle and slow by
+ * turns (rig_sim.c); on the real system once (rig_real.c). Nothing may be left open.
+ */
+void rig_run(sj_fn *body);
+/* Of the usual number of seeds, the part that a test takes: for what is slow in itself. */
+extern unsigned rig_share;
 
 #define RIG_DEFINE(fn)                     \
         static void run_##fn(void **state) \
@@ -53,6 +46,7 @@ typedef void rig_script(sj_stream *s, void *arg);
 
 typedef struct rig {
         sj_listener *listener;
+        const sj_tls *tls; /* NULL: plain */
         rig_script *script;
         sj_http_handler *handler;
         void *arg;
@@ -70,10 +64,13 @@ static inline int rig_guest_fiber(void *arg)
 {
         rig_guest *g = arg;
         rig *r = g->rig;
-        if (r->script)
-                r->script(g->stream, r->arg);
+        sj_stream *stream = g->stream;
+        if (r->tls && sj_tls_accept(r->tls, g->stream, &stream, NULL, SJ_NEVER) < 0)
+                sj_stream_close(g->stream);
+        else if (r->script)
+                r->script(stream, r->arg);
         else
-                (void)sj_http_serve_connection(g->stream, r->handler, r->arg, &r->options);
+                (void)sj_http_serve_connection(stream, r->handler, r->arg, &r->options);
         free(g);
         return 0;
 }
@@ -100,7 +97,7 @@ static inline int rig_fiber(void *arg)
 static inline void rig_start(rig *r, sj_scope *scope)
 {
         expect_equal(sj_tcp_listen("127.0.0.1", 0, 0, &r->listener), 0);
-        snprintf(r->url, sizeof(r->url), "http://127.0.0.1:%u",
+        snprintf(r->url, sizeof(r->url), r->tls ? "https://localhost:%u" : "http://127.0.0.1:%u",
                  (unsigned)sj_listener_port(r->listener));
         expect_equal(sj_spawn(scope, rig_fiber, r, NULL), 0);
 }
