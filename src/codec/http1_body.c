@@ -206,13 +206,15 @@ static http1_outcome feed_chunked(http1_body *b, sj_str in, size_t *ret_used, sj
                 return outcome;
         if (b->state == END)
                 return HTTP1_DONE;
+        if (i == in.n)
+                return HTTP1_PARTIAL;
         sj_str rest = {in.data + i, in.n - i};
-        if (rest.n && b->state == DATA) {
+        if (b->state == DATA) {
                 *ret_data = take_data(b, rest);
                 *ret_used += ret_data->n;
                 if (b->left == 0)
                         b->state = DATA_CR;
-        } else if (rest.n && b->state == TRAILERS) {
+        } else {
                 size_t used = 0;
                 outcome = read_trailers(b, rest, &used);
                 *ret_used += used;

@@ -189,6 +189,22 @@ static void reads_exactly_the_length(void **state)
         assert_int_equal(r.used, 0);
 }
 
+static void an_empty_view_may_have_no_address(void **state)
+{
+        (void)state;
+        static const http1_framing framings[] = {HTTP1_LENGTH, HTTP1_CHUNKED, HTTP1_UNTIL_CLOSE};
+        for (size_t i = 0; i < 3; i++) {
+                reading r;
+                size_t used = 1;
+                sj_str data = {"x", 1};
+                init(&r, framings[i], 5);
+                assert_int_equal(http1_body_feed(&r.body, (sj_str){NULL, 0}, &used, &data),
+                                 HTTP1_PARTIAL);
+                assert_int_equal(used, 0);
+                assert_int_equal(data.n, 0);
+        }
+}
+
 static void reads_until_the_close(void **state)
 {
         (void)state;
@@ -277,6 +293,7 @@ int main(void)
                 cmocka_unit_test(reads_trailers),
                 cmocka_unit_test(keeps_as_many_trailers_as_there_is_room),
                 cmocka_unit_test(reads_exactly_the_length),
+                cmocka_unit_test(an_empty_view_may_have_no_address),
                 cmocka_unit_test(reads_until_the_close),
                 cmocka_unit_test(sees_truncation_at_every_byte),
                 cmocka_unit_test(limits_one_extension),

@@ -90,6 +90,8 @@ int http_wire_write_two(http_wire *w, sj_str first, sj_str second, const http_ti
         int r = sj_writev(w->stream, parts, head.n ? 2 : 1, http_time_next(t));
         if (r < 0)
                 return (int)note_late(w, t, since, r);
+        if (head.n == second.n)
+                return 0;
         return http_wire_write(w, (sj_str){second.data + head.n, second.n - head.n}, t);
 }
 
@@ -127,9 +129,10 @@ static void consume(http_inflow *f)
 
 void http_inflow_take(http_inflow *f, size_t n)
 {
-        f->piece.data += n;
         f->piece.n -= n;
-        if (f->piece.n == 0)
+        if (f->piece.n)
+                f->piece.data += n;
+        else
                 consume(f);
 }
 
