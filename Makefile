@@ -21,7 +21,7 @@ demo: build
 	@scripts/demo
 
 test: build
-	@scripts/run-tests build --no-rebuild
+	@scripts/test-in build
 
 bench:
 	@scripts/bootstrap build bench
@@ -44,9 +44,10 @@ fuzz:
 	@scripts/bootstrap build ci
 	@scripts/fuzz $(SECONDS)
 
-# The same checks as before a change is landed, and longer.
+# The same checks as before a change is landed, and longer: an hour for each fuzz target, and 40
+# times the seeds for every test that runs under the simulator.
 nightly:
-	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 .ci/run
+	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 PATIENCE=40 .ci/run
 
 format:
 	@scripts/bootstrap build ci
