@@ -103,6 +103,11 @@ def test_all_that_is_exported_is_declared():
     assert not extra, extra
 
 
+def test_all_that_is_declared_is_exported():
+    missing = declared() - exported('-D', BUILD / 'libsanjab.so')
+    assert declared() and not missing, missing
+
+
 def test_shared_library_has_a_versioned_name():
     assert re.search(r'SONAME.*\[libsanjab\.so\.0\]', output('readelf', '-d',
                                                              BUILD / 'libsanjab.so'))
