@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sanjab/file.h: files, for fibers.
+ *
+ *         char *text;
+ *         size_t n;
+ *         int r = sj_file_read_whole("settings.ini", 1 << 20, &text, &n, sj_after(SJ_SEC));
+ *         ...
+ *         free(text);
+ *
+ * The system has no readiness for files: a read of one blocks its thread for as long as the disk
+ * takes. So each call here runs on a thread of the process's pool (sj_offload), and only the
+ * calling fiber waits. Outside of a fiber it blocks the thread that calls.
+ *
+ * What every call with a deadline has in common: it is a cancellation point. -ETIMEDOUT and
+ * -ECANCELED mean that nothing has happened: a call that has begun is waited for, since the disk
+ * does not stop half way. -EAGAIN, -ENOMEM: there is no thread for it. All else is as the system
+ * says it: -ENOENT, -EACCES, -ENOSPC, -EIO, -EISDIR and so on.
+ *
+ * A file is used by one fiber at a time, unless all its calls are sj_file_read_at and
+ * sj_file_write_at.
+ */
+#ifndef SANJAB_FILE_H
+#define SANJAB_FILE_H
+
+#include <sanjab/exec.h>
+
+#include <fcntl.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct sj_file sj_file;
+
+/* What is known of a file, a folder or something else at a path. */
+typedef struct sj_file_info {
+        uint64_t size;
+        uint64_t inode;
+        uint64_t device;
+        uint32_t mode; /* as st_mode of stat(2): what it is (S_ISREG, S_ISDIR), permissions */
+        uint32_t owner;
+        uint32_t group;
+        sj_wall modified;
+} sj_file_info;
+
+/* ── Open files ──────────────────────────────────────────────────────────────────────────── */
+
+/* flags and mode are those of open(2). The caller owns *ret. -EMFILE; -ENFILE. */
+SJ_PUBLIC int sj_file_open(const char *path, int flags, unsigned mode, sj_file **ret,
+                           sj_time deadline);
+
+/*
+ * Closes and frees it. What was written is the system's, and may be lost with the power unless
+ * sj_file_sync has returned. NULL is allowed.
+ */
+SJ_PUBLIC void sj_file_close(sj_file *f);
+
+/* Reads at least 1 and at most n bytes from where the last read or write ended; 0 at the end. */
+SJ_PUBLIC ssize_t sj_file_read(sj_file *f, void *ret, size_t n, sj_time deadline);
+
+/* Writes all n bytes there: 0. After a failure some of them may have been written. */
+SJ_PUBLIC int sj_file_write(sj_file *f, const void *data, size_t n, sj_time deadline);
+
+/* The same at an offset, which leaves the place of the two above alone. */
+SJ_PUBLIC ssize_t sj_file_read_at(sj_file *f, void *ret, size_t n, uint64_t offset,
+                                  sj_time deadline);
+SJ_PUBLIC int sj_file_write_at(sj_file *f, const void *data, size_t n, uint64_t offset,
+                               sj_time deadline);
+
+/*
+ * Returns when all that was written is on the disk. After a failure nothing is known of it, and a
+ * second call does not help: the system may have dropped it.
+ */
+SJ_PUBLIC int sj_file_sync(sj_file *f, sj_time deadline);
+
+/* Cuts or extends it to that size. */
+SJ_PUBLIC int sj_file_truncate(sj_file *f, uint64_t size, sj_time deadline);
+
+SJ_PUBLIC int sj_file_info_of(sj_file *f, sj_file_info *ret, sj_time deadline);
+
+/* ── Whole files ─────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * All bytes of a file: *ret is the caller's, to be freed with free(), and has a NUL behind its
+ * *ret_n bytes. -EMSGSIZE it has more than `limit`.
+ */
+SJ_PUBLIC int sj_file_read_whole(const char *path, size_t limit, char **ret, size_t *ret_n,
+                                 sj_time deadline);
+
+/*
+ * Makes or replaces the file at once: who reads it sees either the old bytes or the new ones, also
+ * after a loss of power, and when 0 was returned the new ones are on the disk. They are written to
+ * a file beside it, which takes its place. mode is what the file has then, whatever the umask and
+ * the old file's. After a failure the old file is as it was; only if syncing the folder has failed
+ * (-EIO), the new one is there, and may or may not outlive a loss of power.
+ */
+SJ_PUBLIC int sj_file_write_whole(const char *path, const void *data, size_t n, unsigned mode,
+                                  sj_time deadline);
+
+/* ── Paths ───────────────────────────────────────────────────────────────────────────────── */
+
+/* Of what the path leads to; with nofollow, of a symbolic link itself. */
+SJ_PUBLIC int sj_file_info_at(const char *path, bool nofollow, sj_file_info *ret, sj_time deadline);
+/* Moves it, on one file system (-EXDEV), and replaces what is at `to`. */
+SJ_PUBLIC int sj_file_rename(const char *from, const char *to, sj_time deadline);
+/* Removes a name of a file; the file goes with its last name. */
+SJ_PUBLIC int sj_file_remove(const char *path, sj_time deadline);
+
+SJ_PUBLIC int sj_folder_make(const char *path, unsigned mode, sj_time deadline);
+/* Removes an empty folder: -ENOTEMPTY. */
+SJ_PUBLIC int sj_folder_remove(const char *path, sj_time deadline);
+/*
+ * Calls each(arg, name), in the calling fiber, for every entry of the folder but "." and "..", in
+ * no order, until one returns other than 0, which is returned. The names are those that were there
+ * at the beginning, and last for the call; each may block, within its own time.
+ */
+SJ_PUBLIC int sj_folder_read(const char *path, int (*each)(void *arg, const char *name), void *arg,
+                             sj_time deadline);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
