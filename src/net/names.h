@@ -88,6 +88,9 @@ void names_answer_interleave(names_answer *answer);
 int names_query(const names_config *config, const char *name, size_t first, names_answer *ret,
                 sj_time deadline);
 
+/* How long one such question may take before the next is worth it. */
+sj_time names_patience(const names_config *config);
+
 /* ── For tests ───────────────────────────────────────────────────────────────────────────── */
 
 /* This loop reads these files from now on, and forgets what it knew. They must outlive it. */

@@ -304,6 +304,11 @@ static int conclude(const struct question *q, int r, names_answer *ret)
         return q->error == -EMFILE || q->error == -ENFILE ? q->error : -EAGAIN;
 }
 
+sj_time names_patience(const names_config *config)
+{
+        return config->timeout;
+}
+
 int names_query(const names_config *config, const char *name, size_t first, names_answer *ret,
                 sj_time deadline)
 {

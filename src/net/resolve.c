@@ -273,7 +273,7 @@ static int ask(struct resolver *rs, struct flight *f, const char *name, sj_time 
 {
         size_t most = rs->config.attempts * rs->config.server_count;
         for (; f->attempt < most && f->attempt < QUESTIONS_MAX; f->attempt++) {
-                sj_time until = sj_after(rs->config.timeout);
+                sj_time until = sj_after(names_patience(&rs->config));
                 rs->questions++;
                 if (f->attempt == 0 && rs->config.rotate)
                         rs->first_server++;

@@ -130,6 +130,13 @@ int os_socket_name(int fd, struct sockaddr_storage *ret);
 int os_peer_name(int fd, struct sockaddr_storage *ret);
 int os_set_option(int fd, int level, int option, int value);
 
+/*
+ * The addresses of a host name by the system's own resolver, AF_INET and AF_INET6, port 0, in its
+ * order; how many were written. May block for long: call it on a thread of the pool.
+ * -ENOENT no such name; -ENODATA it has no address; -EAGAIN nobody could tell; -ENOMEM, -EMFILE.
+ */
+int os_resolve(const char *name, struct sockaddr_storage ret[], size_t max);
+
 /* ── Files: these may block, so they are called on a thread of the pool ──────────────────── */
 
 typedef struct os_stat {
