@@ -9,9 +9,8 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-#include <stdio.h>
 
-static int repr_value(buf *b, const sj_json *v);
+static int repr_value(buf *b, sj_arena *arena, const sj_json *v);
 
 /* Whether repr shows it as itself: all but controls, separators, surrogates and private use. */
 static bool repr_printable(uint32_t c)
@@ -60,7 +59,7 @@ static int repr_string(buf *b, sj_str text)
         return r == 0 ? buf_append_char(b, quote) : r;
 }
 
-static int repr_number(buf *b, const sj_json *v)
+static int repr_number(buf *b, sj_arena *arena, const sj_json *v)
 {
         double d;
         int64_t i;
@@ -75,19 +74,15 @@ static int repr_number(buf *b, const sj_json *v)
                 return buf_append_str(b, d > 0 ? SJ_STR("inf") : SJ_STR("-inf"));
         if (raw.n)
                 return buf_append_str(b, raw);
-        /* The fewest digits that read back as the same; an integral one keeps its ".0". */
-        char text[40];
-        for (int digits = 15; digits <= 17; digits++) {
-                double back;
-                snprintf(text, sizeof(text), "%.*g", digits, d);
-                if (sscanf(text, "%lf", &back) == 1 && back == d)
-                        break;
-        }
-        int r = buf_append_str(b, sj_str_of(text));
-        return r == 0 && !strpbrk(text, ".e") ? buf_append_str(b, SJ_STR(".0")) : r;
+        /* Made here: JSON's digits are Python's; an integral one keeps its ".0". */
+        sj_str text;
+        int r = sj_json_text(arena, v, SJ_JSON_PYTHON, &text);
+        if (r == 0)
+                r = buf_append_str(b, text);
+        return r == 0 && !strpbrk(text.data, ".eE") ? buf_append_str(b, SJ_STR(".0")) : r;
 }
 
-static int repr_elements(buf *b, const sj_json *v)
+static int repr_elements(buf *b, sj_arena *arena, const sj_json *v)
 {
         int r = 0;
         bool object = sj_json_type_of(v) == SJ_JSON_OBJECT;
@@ -99,20 +94,21 @@ static int repr_elements(buf *b, const sj_json *v)
                 if (r == 0 && object)
                         r = buf_append_str(b, SJ_STR(": "));
                 if (r == 0)
-                        r = repr_value(b, sj_json_at(v, i));
+                        r = repr_value(b, arena, sj_json_at(v, i));
         }
         return r;
 }
 
-static int repr_between(buf *b, const char *open, const sj_json *v, const char *close)
+static int repr_between(buf *b, sj_arena *arena, const char *open, const sj_json *v,
+                        const char *close)
 {
         int r = buf_append_str(b, sj_str_of(open));
         if (r == 0)
-                r = repr_elements(b, v);
+                r = repr_elements(b, arena, v);
         return r == 0 ? buf_append_str(b, sj_str_of(close)) : r;
 }
 
-static int repr_value(buf *b, const sj_json *v)
+static int repr_value(buf *b, sj_arena *arena, const sj_json *v)
 {
         sj_str text = {"", 0};
         bool flag = false;
@@ -126,11 +122,11 @@ static int repr_value(buf *b, const sj_json *v)
                 sj_json_string(v, &text);
                 return repr_string(b, text);
         case SJ_JSON_ARRAY:
-                return repr_between(b, "[", v, "]");
+                return repr_between(b, arena, "[", v, "]");
         case SJ_JSON_OBJECT:
-                return repr_between(b, "{", v, "}");
+                return repr_between(b, arena, "{", v, "}");
         default:
-                return repr_number(b, v);
+                return repr_number(b, arena, v);
         }
 }
 
@@ -151,7 +147,7 @@ static int repr_of(sj_arena *arena, const sj_json *v, const char *open, const ch
                    sj_str *ret)
 {
         buf b = BUF_INIT(MESSAGE_REPR_MAX);
-        int r = repr_between(&b, open, v, close);
+        int r = repr_between(&b, arena, open, v, close);
         sj_str text = buf_str(&b);
         bool cut = r == -ENOBUFS;
         if (r == 0 || cut) {

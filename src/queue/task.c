@@ -9,7 +9,6 @@
  */
 #include "queue/task.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,24 @@ void sj_task_register(sj_task_entry *entry)
 
 /* ── Options ─────────────────────────────────────────────────────────────────────────────── */
 
+/* Digits with perhaps a point among them, whatever the locale; where they end, or NULL. */
+static const char *task_number(const char *text, double *ret)
+{
+        double n = 0, unit = 1;
+        bool any = false, fraction = false;
+        for (; (*text >= '0' && *text <= '9') || (*text == '.' && !fraction); text++) {
+                if (*text == '.') {
+                        fraction = true;
+                        continue;
+                }
+                any = true;
+                n = n * 10 + (*text - '0');
+                unit *= fraction ? 10 : 1;
+        }
+        *ret = n / unit;
+        return any && n < 1e15 ? text : NULL;
+}
+
 int task_parse_rate(const char *text, double *ret)
 {
         static const struct {
@@ -37,9 +54,9 @@ int task_parse_rate(const char *text, double *ret)
                 *ret = 0;
                 return 0;
         }
-        char *end;
-        double n = strtod(text, &end);
-        if (end == text || !isfinite(n) || n < 0 || strchr(text, 'x') || strchr(text, 'X'))
+        double n = 0;
+        const char *end = task_number(text, &n);
+        if (!end)
                 return -EINVAL;
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
                 if (strcmp(end, units[i].unit) == 0) {
