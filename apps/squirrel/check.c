@@ -17,7 +17,8 @@ int check_site(sj_http_session *session, const char *url, sj_time timeout, check
         sj_http_error why;
         check c = {0};
         sj_time start = sj_now();
-        int r = sj_http_head(session, url, &response, &why, sj_after(timeout));
+        const sj_http_request head = {.method = "HEAD", .url = url, .total_limit = timeout};
+        int r = sj_http_fetch(session, &head, &response, &why, SJ_NEVER);
         c.took = sj_now() - start;
         if (r == -ECANCELED)
                 return r;

@@ -9,7 +9,7 @@
 
 #include <sanjab/http.h>
 
-enum { CHECK_WHY_MAX = 240 };
+enum { CHECK_WHY_MAX = SJ_HTTP_WHY_MAX };
 
 typedef struct check {
         bool up;

@@ -68,9 +68,10 @@ SJ_PUBLIC uint16_t sj_address_port(const sj_address *address);
  *
  * An address of digits stands for itself. "localhost" and all below it are the loopback addresses
  * (RFC 6761 §6.3), names below "invalid" do not exist (§6.4): neither is asked for anywhere. Then
- * /etc/hosts is looked at, then what was learned within its time to live, then the name servers of
- * /etc/resolv.conf are asked for A and AAAA. Fibers of one loop that ask for the same name share
- * one question; one that is cancelled or late leaves it to the others.
+ * /etc/hosts (or the file that SANJAB_HOSTS names) is looked at, then what was learned within its
+ * time to live, then the name servers of /etc/resolv.conf are asked for A and AAAA. Fibers of one
+ * loop that ask for the same name share one question; one that is cancelled or late leaves it to
+ * the others.
  *
  * -ENOENT     no such name
  * -ENODATA    the name exists, and has no address
