@@ -369,6 +369,137 @@ static int an_answer_before_the_end_of_the_body_is_an_answer(void *arg)
         return 0;
 }
 
+/* ── Encoded bodies ──────────────────────────────────────────────────────────────────────── */
+
+#ifdef SANJAB_HAVE_ZLIB
+#include <zlib.h>
+
+/* A response with n bytes of 'z', encoded. */
+static sj_str encoded_answer(const char *encoding, int window, size_t n, char *ret, size_t size)
+{
+        char *plain = malloc(n);
+        expect(plain);
+        memset(plain, 'z', n);
+        z_stream z = {0};
+        expect_equal(deflateInit2(&z, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        int head = snprintf(ret, size, "HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n", encoding);
+        z.next_in = (Bytef *)plain;
+        z.avail_in = (uInt)n;
+        z.next_out = (Bytef *)ret + head;
+        z.avail_out = (uInt)(size - (size_t)head);
+        expect_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        size_t total = (size_t)head + z.total_out;
+        deflateEnd(&z);
+        free(plain);
+        return (sj_str){ret, total};
+}
+
+static int decodes_what_it_has_asked_for(void *arg)
+{
+        (void)arg;
+        static char text[4096];
+        expect_answer("GET", encoded_answer("gzip", 31, 5, text, sizeof(text)), "zzzzz");
+        expect_answer("GET", encoded_answer("deflate", 15, 5, text, sizeof(text)), "zzzzz");
+        expect_answer("GET", encoded_answer("deflate", -15, 5, text, sizeof(text)), "zzzzz");
+        expect_answer("HEAD", encoded_answer("gzip", 31, 5, text, sizeof(text)), "");
+        sj_str whole = encoded_answer("gzip", 31, 5, text, sizeof(text));
+        whole.n -= 3;
+        expect_refusal(whole, SJ_HTTP_STEP_DECODE, -EBADMSG);
+        expect_refusal(SJ_STR("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip"),
+                       SJ_HTTP_STEP_DECODE, -EBADMSG);
+        return 0;
+}
+
+static int refuses_encodings_that_it_has_not_asked_for(void *arg)
+{
+        (void)arg;
+        expect_refusal(SJ_STR("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nabc"),
+                       SJ_HTTP_STEP_DECODE, -EOPNOTSUPP);
+        expect_refusal(SJ_STR("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+                              "Content-Encoding: gzip\r\n\r\nabc"),
+                       SJ_HTTP_STEP_DECODE, -EOPNOTSUPP);
+        expect_answer("HEAD", SJ_STR("HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\n\r\n"), "");
+        return 0;
+}
+
+/* Reads the body in small pieces; the error at its end. */
+static int read_bomb(sj_str text, sj_http_options options, bool keep, sj_http_step step,
+                     size_t *ret_n)
+{
+        static lines l;
+        l = (lines){.text = text};
+        rig server = {.script = say, .arg = &l};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session = rig_session(options);
+        sj_http_response *p =
+                rig_fetch(session, &(sj_http_request){.url = server.url, .keep_encoding = keep});
+        char piece[5000];
+        ssize_t n;
+        *ret_n = 0;
+        while ((n = sj_http_response_read(p, piece, sizeof(piece), SJ_NEVER)) > 0)
+                *ret_n += (size_t)n;
+        expect_equal(sj_http_response_error(p)->step, step);
+        bool asks = strstr(l.request, "\r\nAccept-Encoding: gzip, deflate\r\n");
+        expect(asks == !keep);
+        sj_http_response_free(p);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return (int)n;
+}
+
+static int a_bomb_does_not_go_off(void *arg)
+{
+        (void)arg;
+        static char text[16384];
+        enum { BIG = 4 << 20 };
+        size_t n;
+        sj_str bomb = encoded_answer("gzip", 31, BIG, text, sizeof(text));
+        expect_equal(read_bomb(bomb, (sj_http_options){0}, false, SJ_HTTP_STEP_LIMIT, &n),
+                     -EMSGSIZE);
+        expect(n <= (1 << 20) + 5000);
+        expect_equal(read_bomb(bomb, (sj_http_options){.decoded_max = 1000}, false,
+                               SJ_HTTP_STEP_LIMIT, &n),
+                     -EMSGSIZE);
+        expect(n <= 5000);
+        expect_equal(
+                read_bomb(bomb, (sj_http_options){.ratio_max = 2000}, false, SJ_HTTP_NO_STEP, &n),
+                0);
+        expect_equal(n, BIG);
+        expect_equal(read_bomb(bomb, (sj_http_options){0}, true, SJ_HTTP_NO_STEP, &n), 0);
+        expect_equal(n, bomb.n - strlen("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"));
+        return 0;
+}
+
+#define ENCODING_TESTS(X)                              \
+        X(decodes_what_it_has_asked_for)               \
+        X(refuses_encodings_that_it_has_not_asked_for) \
+        X(a_bomb_does_not_go_off)
+#else
+#define ENCODING_TESTS(X)
+#endif
+
+static int read_all_has_a_limit(void *arg)
+{
+        lines l = {.text = SJ_STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")};
+        rig server = {.script = say, .arg = &l};
+        (void)arg;
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session = rig_session((sj_http_options){0});
+        sj_str body;
+        sj_http_response *p = rig_fetch(session, &(sj_http_request){.url = server.url});
+        expect_equal(sj_http_response_read_all(p, 9, &body, SJ_NEVER), -EMSGSIZE);
+        expect_equal(sj_http_response_error(p)->step, SJ_HTTP_STEP_LIMIT);
+        sj_http_response_free(p);
+        p = rig_fetch(session, &(sj_http_request){.url = server.url});
+        expect_equal(sj_http_response_read_all(p, 10, &body, SJ_NEVER), 0);
+        sj_http_response_free(p);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return 0;
+}
+
 /* ── Proxies ─────────────────────────────────────────────────────────────────────────────── */
 
 static int a_proxy_gets_the_whole_url(void *arg)
@@ -437,6 +568,8 @@ static int a_proxy_may_refuse_a_tunnel(void *arg)
         X(a_connection_that_was_closed_meanwhile_is_not_used)       \
         X(bytes_after_the_answer_are_no_answer_to_the_next_request) \
         X(an_answer_before_the_end_of_the_body_is_an_answer)        \
+        X(read_all_has_a_limit)                                     \
+        ENCODING_TESTS(X)                                           \
         X(a_proxy_gets_the_whole_url)                               \
         X(a_proxy_may_refuse_a_tunnel)
 
