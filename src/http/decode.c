@@ -128,7 +128,8 @@ static ssize_t run(http_decoder *d, sj_str *in, void *ret, size_t n)
         d->z.avail_out = room;
         int status = inflate(&d->z, Z_NO_FLUSH);
         size_t taken = offered - d->z.avail_in, made = room - d->z.avail_out;
-        in->data += taken;
+        if (taken) /* an empty view may have no address */
+                in->data += taken;
         in->n -= taken;
         d->in += taken;
         d->out += made;
