@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/unit.h"
+#include "exec/process_wire.h"
 #include "os/os.h"
 
 #include <sanjab/exec.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -152,18 +154,77 @@ static int die_while_writing(const void *input, size_t n, void *output, size_t c
         return (int)capacity;
 }
 
-/* Writes over all that it shares with the pool, as a wild pointer may. */
+/* Where the replies' ring lies in the memory that this worker shares with the pool; see duplex.c.
+ */
+enum { RING_BYTES = 256 * 1024, REPLIES = sizeof(process_shared) + RING_HEADER + RING_BYTES };
+
+/* That memory. */
+static char *shared_with_pool(size_t *ret_size)
+{
+        FILE *maps = fopen("/proc/self/maps", "r");
+        char line[512];
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        while (maps && fgets(line, sizeof(line), maps))
+                if (strstr(line, "memfd:") && sscanf(line, "%lx-%lx", &begin, &end) == 2)
+                        break;
+        if (maps)
+                fclose(maps);
+        expect(end > begin);
+        *ret_size = end - begin;
+        return (char *)begin;
+}
+
+/* Writes over all of it, as a wild pointer may. */
 static int scribble(const void *input, size_t n, void *output, size_t capacity)
 {
         (void)input, (void)n, (void)output, (void)capacity;
-        FILE *maps = fopen("/proc/self/maps", "r");
-        char line[512];
-        while (maps && fgets(line, sizeof(line), maps)) {
-                unsigned long begin, end;
-                if (strstr(line, "memfd:") && sscanf(line, "%lx-%lx", &begin, &end) == 2)
-                        memset((void *)begin, 0xa5, end - begin);
-        }
+        size_t size;
+        char *memory = shared_with_pool(&size);
+        memset(memory, 0xa5, size);
         return 0;
+}
+
+/* Writes over the replies alone, and goes astray. */
+static int scribble_and_stay(const void *input, size_t n, void *output, size_t capacity)
+{
+        size_t size;
+        char *memory = shared_with_pool(&size);
+        memset(memory + REPLIES, 0xa5, size - REPLIES);
+        return wait_in_worker(input, n, output, capacity);
+}
+
+/* Ends the process as soon as its reply can be seen. */
+static void *end_after_reply(void *arg)
+{
+        _Atomic uint64_t *head = arg;
+        uint64_t before = atomic_load(head);
+        while (atomic_load(head) == before)
+                sched_yield();
+        _exit(0);
+}
+
+/* Stops the program whose pid is its input until this worker has replied, ended, and is gone. */
+static int reply_unseen_and_end(const void *input, size_t n, void *output, size_t capacity)
+{
+        int program;
+        int self = getpid();
+        expect(n == sizeof(program));
+        memcpy(&program, input, sizeof(program));
+        size_t size;
+        char *memory = shared_with_pool(&size);
+        pthread_t thread;
+        expect(pthread_create(&thread, NULL, end_after_reply, memory + REPLIES) == 0);
+        expect(kill(program, SIGSTOP) == 0);
+        int helper = fork();
+        expect(helper >= 0);
+        if (helper == 0) {
+                while (kill(self, 0) == 0)
+                        sched_yield();
+                kill(program, SIGCONT);
+                _exit(0);
+        }
+        return square(&(int64_t){5}, sizeof(int64_t), output, capacity);
 }
 
 /* ── Results ─────────────────────────────────────────────────────────────────────────────── */
@@ -425,6 +486,44 @@ static void a_worker_that_writes_over_its_messages_harms_nobody_else(void **stat
                 assert_int_equal(x, 25);
         }
         sj_process_pool_free(pool);
+}
+
+static void a_worker_that_garbles_its_replies_is_killed_and_replaced(void **state)
+{
+        (void)state;
+        reset_shared();
+        sj_process_pool *pool = pool_of(1);
+        sj_future f = SJ_FUTURE_INIT;
+        assert_int_equal(sj_process_pool_submit(pool, scribble_and_stay, shared_path,
+                                                strlen(shared_path), NULL, 0, &f, SJ_NEVER),
+                         0);
+        await_running(1);
+        int64_t x = 9;
+        assert_int_equal(sj_process_pool_call(pool, square, &x, sizeof(x), &x, sizeof(x), NULL,
+                                              sj_after(LIMIT)),
+                         8);
+        assert_int_equal(sj_future_get(&f, NULL, sj_after(LIMIT)), -EOWNERDEAD);
+        sj_process_pool_free(pool);
+}
+
+/* In a process of its own, because it is stopped meanwhile. */
+static void a_result_that_was_written_before_the_end_counts(void **state)
+{
+        (void)state;
+        int program = fork();
+        if (program == 0) {
+                int self = getpid();
+                int64_t out = 0;
+                sj_process_pool *pool = pool_of(1);
+                expect(sj_process_pool_call(pool, reply_unseen_and_end, &self, sizeof(self), &out,
+                                            sizeof(out), NULL, sj_after(LIMIT)) == 8);
+                expect(out == 25);
+                sj_process_pool_free(pool);
+                _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(program, &status, 0), program);
+        assert_int_equal(status, 0);
 }
 
 /* The parent of a worker is the zygote. */
@@ -816,6 +915,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(workers_killed_while_idle_are_replaced_and_nothing_fails),
                 cmocka_unit_test(a_worker_that_dies_while_it_writes_its_result_fails_that_item),
                 cmocka_unit_test(a_worker_that_writes_over_its_messages_harms_nobody_else),
+                cmocka_unit_test(a_worker_that_garbles_its_replies_is_killed_and_replaced),
+                cmocka_unit_test(a_result_that_was_written_before_the_end_counts),
                 cmocka_unit_test(a_killed_zygote_is_replaced_with_its_workers),
                 cmocka_unit_test(a_worker_that_cannot_be_forked_is_forked_later),
                 cmocka_unit_test(a_pool_that_can_start_no_more_processes_fails_its_calls),
