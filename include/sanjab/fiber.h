@@ -69,7 +69,8 @@ SJ_PUBLIC sj_loop *sj_loop_current(void);
 /*
  * Runs fn(arg) on the loop's thread, soon, in the order of posting, outside of any fiber: it must
  * not block; what it returns is ignored. From any thread. -ENOMEM.
- * The loop must live until then: have a fiber of it wait for the outcome.
+ * The loop must live while this is called: have a fiber of it wait for the outcome. What was
+ * posted before the last fiber ended is run before sj_run returns.
  */
 SJ_PUBLIC int sj_post(sj_loop *loop, sj_fn *fn, void *arg);
 
@@ -100,16 +101,17 @@ SJ_PUBLIC sj_scope *sj_scope_enter(sj_scope *storage, sj_time deadline, unsigned
 
 /*
  * Cancels the scope's fibers, waits until all have ended (it cannot itself be cancelled) and
- * closes it. If a child had failed and nobody joined the scope, the scope around it fails with
- * that error, as if the failure were its own child's.
+ * closes it. If a child had failed and nobody was told (by a join of it or of the scope), the
+ * scope around it fails with that error, as if the failure were its own child's.
  */
 SJ_PUBLIC void sj_scope_leave(sj_scope *s);
 
 /*
  * Waits until all fibers of the scope have ended, always; cancellation reaches the fibers, not
  * this wait. Then returns the first real failure of a child (-ECANCELED of a cancelled child is
- * none), else -ETIMEDOUT if the scope's own deadline has passed before they had ended, else
- * -ECANCELED if a scope above was cancelled, else 0. The scope stays open and may be used again.
+ * none), else -ETIMEDOUT if the scope's own deadline has passed by then, else -ECANCELED if a
+ * scope above was cancelled, else 0. The scope stays open and may be used again. Another fiber
+ * than the one that opened it may wait too, even until it has been left.
  * -EDEADLK: called by a fiber of the scope itself.
  */
 SJ_PUBLIC int sj_scope_join(sj_scope *s);
@@ -124,7 +126,10 @@ SJ_PUBLIC int sj_scope_next(sj_scope *s, sj_fiber **ret, sj_time deadline);
 /* Cancels the scope: its fibers and its body. From the same loop; does not block. */
 SJ_PUBLIC void sj_scope_cancel(sj_scope *s);
 
-/* Moves the scope's deadline. No effect on one that has passed already. */
+/*
+ * Moves the scope's deadline. No effect on one that has passed already. That of a shield must stay
+ * finite: SJ_NEVER aborts as in sj_scope_enter.
+ */
 SJ_PUBLIC void sj_scope_set_deadline(sj_scope *s, sj_time deadline);
 
 /* The earliest deadline around the calling fiber, up to the nearest shield; SJ_NEVER if none. */
@@ -165,12 +170,17 @@ SJ_PUBLIC bool sj_cancelled(void);
 
 /*
  * Waits for all n fibers. ret[i] (ret may be NULL) is the result of f[i], written for all only
- * when 0 is returned. -ETIMEDOUT, -ECANCELED: the fibers go on. Whether a failure among them
- * cancels the others is their scope's matter (SJ_COLLECT).
+ * when 0 is returned. -ETIMEDOUT, -ECANCELED: the fibers go on, and no failure counts as told.
+ * Whether a failure among them cancels the others is their scope's matter (SJ_COLLECT).
+ * -EDEADLK: the calling fiber is among them.
  */
 SJ_PUBLIC int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadline);
 
-/* Waits until one of the n fibers has ended; *ret is the least index of those that have. */
+/*
+ * Waits until one of the n fibers has ended; *ret is the least index of those that have. Its
+ * failure, if it is one, counts as told. Cancellation point. -ETIMEDOUT; -ECANCELED; -EINVAL n is
+ * 0; -EDEADLK the calling fiber is among them; -ENOMEM when n is more than 64.
+ */
 SJ_PUBLIC int sj_wait_first(sj_fiber *const f[], size_t n, size_t *ret, sj_time deadline);
 
 /* Lets the others run that are ready. Cancellation point. */
@@ -282,7 +292,8 @@ enum { SJ_READABLE = 1, SJ_WRITABLE = 2 };
 /*
  * Waits until the descriptor, whoever owns it, is ready for one of `ready`; returns what it is
  * ready for. Level-triggered, one shot: nothing stays registered for others to stumble over, but
- * sj_fd_forget must be called before the descriptor is closed. Cancellation point.
+ * sj_fd_forget must be called before the descriptor is closed: who waits gets -EBADF.
+ * Cancellation point.
  * -ETIMEDOUT, -ECANCELED; -EBUSY another fiber waits for the same direction of it; -EBADF.
  * A regular file is always ready.
  */
@@ -312,7 +323,7 @@ typedef struct sj_case {
         void *item; /* SEND: read from here; RECV: written here */
         /*
          * Of the case that fired: SEND, RECV 0 or -EPIPE; FIBER, FUTURE its result; FD what it is
-         * ready for.
+         * ready for, or why it cannot be waited for (sj_fd_wait).
          */
         int result;
 } sj_case;
@@ -321,7 +332,8 @@ typedef struct sj_case {
 
 /*
  * Waits until one of the cases can go on, does it, and returns its index; of several that can at
- * once, the first. Cancellation point. -ETIMEDOUT; -ECANCELED; -EINVAL more than SJ_SELECT_MAX.
+ * once, the first. The same thing may be in several cases. Cancellation point. -ETIMEDOUT;
+ * -ECANCELED; -EINVAL more than SJ_SELECT_MAX; -EDEADLK it waits for the calling fiber's own end.
  */
 SJ_PUBLIC int sj_select(sj_case cases[], size_t n, sj_time deadline);
 
@@ -333,9 +345,12 @@ SJ_PUBLIC int sj_select(sj_case cases[], size_t n, sj_time deadline);
  */
 typedef struct sj_signals sj_signals;
 SJ_PUBLIC int sj_signals_open(const int signals[], size_t n, sj_signals **ret);
-/* Gives them back to their former treatment. NULL is allowed. */
+/* Gives them back to their former treatment; who waits gets -EBADF. NULL is allowed. */
 SJ_PUBLIC void sj_signals_close(sj_signals *s);
-/* The next signal's number. Cancellation point. -ETIMEDOUT, -ECANCELED. */
+/*
+ * The next signal's number. Cancellation point. -ETIMEDOUT, -ECANCELED; -EBUSY another fiber
+ * waits already.
+ */
 SJ_PUBLIC int sj_signals_next(sj_signals *s, sj_time deadline);
 
 typedef struct sj_child sj_child;
@@ -353,12 +368,15 @@ typedef struct sj_child_options {
 SJ_PUBLIC int sj_child_start(char *const argv[], const sj_child_options *options, sj_child **ret);
 /*
  * Waits for its end; *ret (may be NULL) is as waitpid's status. 0, -ETIMEDOUT, -ECANCELED (the
- * child goes on then). May be asked again after the end.
+ * child goes on then). By several fibers too, and again after the end.
  */
 SJ_PUBLIC int sj_child_wait(sj_child *c, int *ret, sj_time deadline);
 SJ_PUBLIC int sj_child_kill(sj_child *c, int signo);
 SJ_PUBLIC int sj_child_pid(const sj_child *c);
-/* Kills it if it still runs, and reaps it. NULL is allowed. May block the thread shortly. */
+/*
+ * Kills it if it still runs, and reaps it; who waits gets -EBADF. NULL is allowed. May block the
+ * thread shortly.
+ */
 SJ_PUBLIC void sj_child_free(sj_child *c);
 
 /* ── Looking inside ──────────────────────────────────────────────────────────────────────── */

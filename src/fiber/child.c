@@ -13,7 +13,36 @@ struct sj_child {
         int pid;
         bool reaped;
         int status;
+        list waiters; /* clauses; data: where to put the status */
 };
+
+/* Whether it has ended: 0, -EAGAIN it runs, or why that cannot be known. */
+static int reap(sj_child *c)
+{
+        int r = c->reaped ? 0 : os_wait_child(c->lfd.fd, &c->status);
+        if (r >= 0)
+                c->reaped = true;
+        return r < 0 ? r : 0;
+}
+
+/* They get the status into their hands, since the child may be freed before they run. */
+static void tell_waiters(sj_child *c, int result)
+{
+        clause *waiter;
+        while ((waiter = clause_first(&c->waiters))) {
+                *(int *)waiter->data = c->status;
+                clause_fire(waiter, result);
+        }
+}
+
+static void notify(loop_fd *lfd, unsigned ready)
+{
+        (void)ready;
+        sj_child *c = container_of(lfd, sj_child, lfd);
+        int r = reap(c);
+        if (r != -EAGAIN)
+                tell_waiters(c, r);
+}
 
 static const char default_path[] = "/usr/local/bin:/usr/bin:/bin";
 
@@ -66,10 +95,11 @@ static int start(sj_child *c, char *const argv[], const sj_child_options *option
         os_close(nothing);
         if (r < 0)
                 return r;
-        c->lfd.notify = fiber_fd_notify;
+        c->lfd.notify = notify;
         r = loop_fd_add(c->loop, &c->lfd, pidfd);
         if (r < 0) {
                 os_kill(pidfd, SIGKILL);
+                os_reap_child(pidfd);
                 os_close(pidfd);
         }
         return r;
@@ -87,6 +117,7 @@ int sj_child_start(char *const argv[], const sj_child_options *options, sj_child
         if (!c)
                 return -ENOMEM;
         c->loop = loop;
+        list_init(&c->waiters);
         int r = start(c, argv, options ? options : &none);
         if (r < 0) {
                 free(c);
@@ -99,16 +130,20 @@ int sj_child_start(char *const argv[], const sj_child_options *options, sj_child
 int sj_child_wait(sj_child *c, int *ret, sj_time deadline)
 {
         int r = fiber_check();
-        while (r >= 0 && !c->reaped) {
-                r = os_wait_child(c->lfd.fd, &c->status);
-                if (r >= 0)
-                        c->reaped = true;
-                else if (r == -EAGAIN)
-                        r = fiber_wait_fd(&c->lfd, OS_READABLE, deadline);
-        }
-        if (r >= 0 && ret)
+        if (r < 0)
+                return r;
+        r = reap(c);
+        if (r == 0 && ret)
                 *ret = c->status;
-        return r < 0 ? r : 0;
+        if (r != -EAGAIN)
+                return r;
+        int status = 0;
+        clause waiter = {.data = &status};
+        list_append(&c->waiters, &waiter.link);
+        r = fiber_wait(&waiter, 1, deadline, "child process", NULL);
+        if (r == 0 && ret)
+                *ret = status;
+        return r;
 }
 
 int sj_child_kill(sj_child *c, int signo)
@@ -126,7 +161,7 @@ void sj_child_free(sj_child *c)
         if (!c)
                 return;
         int pidfd = c->lfd.fd;
-        fiber_fd_abort(&c->lfd, -EBADF);
+        tell_waiters(c, -EBADF);
         loop_fd_remove(c->loop, &c->lfd);
         if (!c->reaped) {
                 os_kill(pidfd, SIGKILL);

@@ -25,18 +25,14 @@ void fd_table_free(fiber_loop *fl)
         fl->fd_table_size = 0;
 }
 
-static unsigned wanted(const loop_fd *lfd)
-{
-        return (lfd->waiting[0] ? OS_READABLE : 0u) | (lfd->waiting[1] ? OS_WRITABLE : 0u);
-}
-
 static void notify(loop_fd *lfd, unsigned ready)
 {
         lfd->ready = 0;
-        unsigned rest = wanted(lfd) & ~ready;
         fiber_fd_notify(lfd, ready);
-        if (rest)
-                loop_fd_arm(fiber_loop_current(), lfd, rest);
+        unsigned rest = fiber_fd_wanted(lfd);
+        int r = rest ? loop_fd_arm(fiber_loop_current(), lfd, rest) : 0;
+        if (r < 0)
+                fiber_fd_abort(lfd, r);
 }
 
 static int grow(fiber_loop *fl, int fd)
@@ -85,7 +81,7 @@ int fd_enter(int fd, unsigned ready, clause *c)
         r = fiber_fd_enter(&record->lfd, ready, c);
         if (r != 0)
                 return r;
-        r = loop_fd_arm(&fl->loop, &record->lfd, wanted(&record->lfd));
+        r = loop_fd_arm(&fl->loop, &record->lfd, fiber_fd_wanted(&record->lfd));
         if (r >= 0)
                 return 0;
         fiber_fd_leave(&record->lfd, c);
@@ -95,7 +91,7 @@ int fd_enter(int fd, unsigned ready, clause *c)
 void fd_leave(int fd, clause *c)
 {
         fiber_loop *fl = fiber_loop_of_thread;
-        if ((size_t)fd < fl->fd_table_size && fl->fd_table[fd])
+        if (c->data)
                 fiber_fd_leave(&fl->fd_table[fd]->lfd, c);
 }
 

@@ -153,8 +153,6 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
 {
         fiber_loop *fl = fiber_loop_of_thread;
         scope *s = scope_of(ss);
-        if (!fl)
-                return -EPERM;
         if (s->loop != fl)
                 return -EXDEV;
         sj_fiber *f = fiber_new(fl);
@@ -294,8 +292,8 @@ static void run_until_empty(fiber_loop *fl)
                         after_switch(fl);
                 }
                 tidy_later(fl);
-                if (fl->root.alive > 0)
-                        loop_poll(&fl->loop, true);
+                if (fl->root.alive > 0 && loop_poll(&fl->loop, true) < 0)
+                        debug_abort(NULL, "the system does not tell any more what is ready");
         }
 }
 
@@ -315,6 +313,7 @@ static int fiber_loop_init(fiber_loop *fl)
 
 static void fiber_loop_fini(fiber_loop *fl)
 {
+        loop_drain(&fl->loop);
         debug_end(fl);
         fd_table_free(fl);
         fiber_loop_of_thread = NULL;

@@ -47,7 +47,7 @@ struct sj_fiber {
         bool failed_unseen; /* it failed, and nobody has been told yet */
         list sibling;       /* in owner->fibers */
         list ended;         /* in owner->ended, until sj_scope_next gave it */
-        list joiners;       /* clauses that wait for its end */
+        list joiners;       /* clauses that wait for its end; data: set when it tells the result */
         struct sj_fiber *next_cancelled; /* worklist of scope_cancel; or next free struct */
         sj_fn *fn;
         void *arg;
@@ -63,7 +63,7 @@ struct __attribute__((may_alias)) scope {
         scope *inner;     /* the one inside it in the same fiber, or NULL */
         list fibers;      /* those alive, and those with a handle */
         list ended;       /* those with a handle that ended and were not given by sj_scope_next */
-        list joiners;     /* clauses that wait until none is alive */
+        list joiners;     /* clauses that wait until none is alive; data: set for a join */
         list next_takers; /* clauses that wait for the next end */
         loop_timer timer; /* fires at the deadline */
         sj_time deadline;
@@ -71,6 +71,7 @@ struct __attribute__((may_alias)) scope {
         unsigned alive;
         unsigned handles_alive; /* of those, the ones with a handle */
         unsigned failed_unseen; /* failures that nobody has been told of */
+        int unseen_error;       /* the first of these that nobody can ask a handle for */
         int error;              /* the first failure of a child */
         bool cancelled;
         bool from_above; /* cancelled by what is around it */
@@ -142,7 +143,7 @@ void fd_table_free(fiber_loop *fl);
 
 /* scope.c */
 void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags);
-/* A child failed with error: keeps it, and cancels the scope unless it only collects. */
+/* What has no handle failed: keeps the error, and cancels the scope unless it only collects. */
 void scope_fail(scope *s, int error);
 /* A child has ended. */
 void scope_child_ended(scope *s, sj_fiber *f);

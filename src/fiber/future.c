@@ -7,7 +7,7 @@
  *
  * Who sets a future takes each waiter out of the queue under the lock, and then sends it a post,
  * which lies in the waiter, on the waiter's stack. A fiber whose wait ended for another reason at
- * that very moment must not leave before the post has come: future_leave waits for it, shielded.
+ * that very moment must not leave before the post has come: future_await_news waits, shielded.
  * It is on its way already, so this is short.
  */
 #include "fiber/future.h"
@@ -108,11 +108,16 @@ void future_leave(sj_future *f, future_waiter *w)
         if (w->arrived)
                 return;
         lock(f);
-        bool queued = w->queued;
-        if (queued)
+        if (w->queued) {
                 list_remove(&w->link);
+                w->arrived = true; /* none will come */
+        }
         unlock(f);
-        if (queued)
+}
+
+void future_await_news(future_waiter *w)
+{
+        if (w->arrived)
                 return;
         clause c;
         list_init(&c.link);
@@ -133,6 +138,7 @@ static int wait_in_fiber(sj_future *f, sj_time deadline)
                 return 0;
         r = fiber_wait(&c, 1, deadline, "future", NULL);
         future_leave(f, &w);
+        future_await_news(&w);
         return r;
 }
 

@@ -17,7 +17,12 @@ typedef struct future_waiter {
 
 /* Queues the waiter, whose clause then fires with 0. False: the future is set already. */
 bool future_enter(sj_future *f, future_waiter *w, clause *c);
-/* After the wait, however it ended: makes sure that nobody holds the waiter any more. */
+/*
+ * After the wait, however it ended: both, in this order, make sure that nobody holds the waiter
+ * any more. The first is done at once. The second may have to wait shortly for news that are on
+ * their way, and then no clause of another thing may still be in its queue.
+ */
 void future_leave(sj_future *f, future_waiter *w);
+void future_await_news(future_waiter *w);
 
 #endif

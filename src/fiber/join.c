@@ -6,41 +6,52 @@
 
 enum { CLAUSES_ON_STACK = 64 };
 
-/* Waits for the end: 0, or why it was not waited for. */
-static int wait_for_end(sj_fiber *f, sj_time deadline)
-{
-        int r = fiber_check();
-        if (r < 0)
-                return r;
-        if (f == fiber_current())
-                return -EDEADLK;
-        if (f->state != FIBER_ENDED) {
-                clause c;
-                size_t fired = 1;
-                list_append(&f->joiners, &c.link);
-                r = fiber_wait(&c, 1, deadline, "join", &fired);
-                if (fired != 0)
-                        return r;
-        }
-        fiber_seen(f);
-        return 0;
-}
-
 int sj_join(sj_fiber *f, sj_time deadline)
 {
-        int r = wait_for_end(f, deadline);
-        return r < 0 ? r : f->result;
+        int r = fiber_check_of(fiber_current());
+        if (r < 0)
+                return r;
+        if (f->state == FIBER_ENDED) {
+                fiber_seen(f);
+                return f->result;
+        }
+        if (f == fiber_current())
+                return -EDEADLK;
+        clause c = {.data = f};
+        list_append(&f->joiners, &c.link);
+        /* Not f->result: its scope may be left before this fiber runs. */
+        return fiber_wait(&c, 1, deadline, "join", NULL);
+}
+
+/* Waits for the end, and is told nothing: 0, or why it was not waited for. */
+static int wait_for_end(sj_fiber *f, sj_time deadline)
+{
+        if (f->state == FIBER_ENDED)
+                return 0;
+        if (f == fiber_current())
+                return -EDEADLK;
+        clause c = {.data = NULL};
+        size_t fired = 1;
+        list_append(&f->joiners, &c.link);
+        int r = fiber_wait(&c, 1, deadline, "gather", &fired);
+        return fired == 0 ? 0 : r;
 }
 
 int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadline)
 {
-        for (size_t i = 0; i < n; i++) {
-                int r = wait_for_end(f[i], deadline);
-                if (r < 0)
-                        return r;
+        int r = fiber_check();
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                r = wait_for_end(f[i], deadline);
+                if (r >= 0 && i + 1 < n)
+                        r = fiber_check();
         }
-        for (size_t i = 0; ret && i < n; i++)
+        if (r < 0)
+                return r;
+        /* Only now: who gives up has been told of no failure. */
+        for (size_t i = 0; ret && i < n; i++) {
                 ret[i] = f[i]->result;
+                fiber_seen(f[i]);
+        }
         return 0;
 }
 
@@ -55,8 +66,10 @@ static size_t first_ended(sj_fiber *const f[], size_t n)
 
 static int wait_for_any(sj_fiber *const f[], size_t n, clause clauses[], sj_time deadline)
 {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+                clauses[i].data = NULL;
                 list_append(&f[i]->joiners, &clauses[i].link);
+        }
         size_t fired = n;
         int r = fiber_wait(clauses, n, deadline, "first of several", &fired);
         return fired < n ? 0 : r;
@@ -74,7 +87,7 @@ int sj_wait_first(sj_fiber *const f[], size_t n, size_t *ret, sj_time deadline)
                         return -EDEADLK;
         if (first_ended(f, n) == n) {
                 clause few[CLAUSES_ON_STACK];
-                clause *clauses = n <= CLAUSES_ON_STACK ? few : calloc(n, sizeof(*clauses));
+                clause *clauses = n <= CLAUSES_ON_STACK ? few : malloc(n * sizeof(*clauses));
                 if (!clauses)
                         return -ENOMEM;
                 r = wait_for_any(f, n, clauses, deadline);

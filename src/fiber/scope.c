@@ -94,21 +94,38 @@ void sj_scope_cancel(sj_scope *s)
 
 /* ── Up: failure ─────────────────────────────────────────────────────────────────────────── */
 
-void scope_fail(scope *s, int error)
+static void fail(scope *s, int error)
 {
         if (!s->error)
                 s->error = error;
-        s->failed_unseen++;
         if (!(s->flags & SJ_COLLECT))
                 cancel(s);
 }
 
-/* Gives the end to one who asks for the next, or keeps it for them. */
-static void offer_next(scope *s, sj_fiber *f)
+void scope_fail(scope *s, int error)
+{
+        if (!s->unseen_error)
+                s->unseen_error = error;
+        s->failed_unseen++;
+        fail(s, error);
+}
+
+static bool tell_joiners(sj_fiber *f)
+{
+        bool told = false;
+        clause *c;
+        while ((c = clause_first(&f->joiners))) {
+                told |= c->data != NULL;
+                clause_fire(c, f->result);
+        }
+        return told;
+}
+
+/* Gives the end to one who asks for the next: true; or keeps it for them. */
+static bool offer_next(scope *s, sj_fiber *f)
 {
         clause *taker = clause_first(&s->next_takers);
         if (taker) {
-                fiber_seen(f);
                 taker->data = f;
                 clause_fire(taker, 0);
         } else {
@@ -116,29 +133,77 @@ static void offer_next(scope *s, sj_fiber *f)
         }
         if (s->handles_alive == 0)
                 clause_fire_all(&s->next_takers, -ENOENT);
+        return taker != NULL;
+}
+
+static void child_failed(scope *s, sj_fiber *f, bool told)
+{
+        if (told) {
+                fail(s, f->result);
+        } else if (f->has_handle) {
+                f->failed_unseen = true;
+                s->failed_unseen++;
+                fail(s, f->result);
+        } else {
+                scope_fail(s, f->result);
+        }
+}
+
+static void everything_seen(scope *s)
+{
+        if (s->failed_unseen == 0)
+                return;
+        s->failed_unseen = 0;
+        s->unseen_error = 0;
+        list_for_each (node, &s->fibers)
+                container_of(node, sj_fiber, sibling)->failed_unseen = false;
+}
+
+static int unseen_error(const scope *s)
+{
+        if (s->unseen_error)
+                return s->unseen_error;
+        const list *node = s->fibers.next;
+        while (!container_of(node, sj_fiber, sibling)->failed_unseen)
+                node = node->next;
+        return container_of(node, sj_fiber, sibling)->result;
+}
+
+static int outcome(const scope *s)
+{
+        if (s->error)
+                return s->error;
+        if (s->timed_out)
+                return -ETIMEDOUT;
+        return s->from_above ? -ECANCELED : 0;
+}
+
+static void tell_scope_joiners(scope *s)
+{
+        clause *c;
+        while ((c = clause_first(&s->joiners))) {
+                if (c->data)
+                        everything_seen(s);
+                clause_fire(c, outcome(s));
+        }
 }
 
 void scope_child_ended(scope *s, sj_fiber *f)
 {
         bool failed = f->result < 0 && !(f->result == -ECANCELED && f->cancelled);
-        bool seen = !list_empty(&f->joiners);
-        /* Who joins it hears of its failure, before the failure cancels them. */
-        clause_fire_all(&f->joiners, f->result);
+        /* Who is told of a failure hears of it before it cancels them. */
+        bool told = tell_joiners(f);
         s->alive--;
-        if (failed) {
-                f->failed_unseen = true;
-                scope_fail(s, f->result);
-                if (seen)
-                        fiber_seen(f);
-        }
         if (f->has_handle) {
                 s->handles_alive--;
-                offer_next(s, f);
+                told |= offer_next(s, f);
         } else {
                 list_remove(&f->sibling);
         }
+        if (failed)
+                child_failed(s, f, told);
         if (s->alive == 0)
-                clause_fire_all(&s->joiners, 0);
+                tell_scope_joiners(s);
 }
 
 /* ── Entering and leaving ────────────────────────────────────────────────────────────────── */
@@ -185,27 +250,39 @@ void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
                 set_deadline(s, deadline);
 }
 
+static const char endless_shield[] = "a shielded scope must have a finite deadline";
+
 sj_scope *sj_scope_enter(sj_scope *storage, sj_time deadline, unsigned flags)
 {
         sj_fiber *f = fiber_current();
         if (!f)
                 debug_abort(NULL, "a scope was entered outside of any fiber");
         if ((flags & SJ_SHIELD) && deadline == SJ_NEVER)
-                debug_abort(f, "a shielded scope must have a finite deadline");
+                debug_abort(f, endless_shield);
         scope_init(scope_of(storage), f, deadline, flags);
         return storage;
 }
 
-static void wait_for_all(scope *s)
+/*
+ * Waits until all have ended; what a join returns. Only the opener may touch the scope after a
+ * wait: another joiner may find it left.
+ */
+static int wait_for_all(scope *s, bool is_join)
 {
+        bool is_opener = s->opener == fiber_current();
         while (s->alive > 0) {
-                clause c;
+                clause c = {.data = is_join ? s : NULL};
                 list_append(&s->joiners, &c.link);
-                fiber_wait_shielded(&c, 1, "scope");
+                int r = fiber_wait_shielded(&c, 1, "scope");
+                if (!is_opener)
+                        return r;
         }
+        if (is_join)
+                everything_seen(s);
+        return outcome(s);
 }
 
-static void close_scope(scope *s)
+static void close_scope(scope *s, int error)
 {
         fiber_loop *fl = s->loop;
         loop_timer_cancel(&fl->loop, &s->timer);
@@ -217,20 +294,20 @@ static void close_scope(scope *s)
         if (s->outer)
                 s->outer->inner = NULL;
         s->opener->stop = fiber_is_cancelled(s->opener);
+        if (error)
+                scope_fail(s->outer ? s->outer : s->opener->owner, error);
 }
 
 void sj_scope_leave(sj_scope *storage)
 {
         scope *s = scope_of(storage);
-        if (s->opener != fiber_current() || s->inner)
+        if (s->opener != fiber_current() || s->opener->inner != s)
                 debug_abort(fiber_current(), "scopes must be left innermost first, by the fiber "
                                              "that entered them");
         if (s->alive > 0)
                 cancel(s);
-        wait_for_all(s);
-        close_scope(s);
-        if (s->failed_unseen > 0)
-                scope_fail(s->outer ? s->outer : s->opener->owner, s->error);
+        wait_for_all(s, false);
+        close_scope(s, s->failed_unseen > 0 ? unseen_error(s) : 0);
 }
 
 /* Whether the calling fiber is, at any depth, owned by the scope: it would wait for itself. */
@@ -247,17 +324,9 @@ int sj_scope_join(sj_scope *storage)
         scope *s = scope_of(storage);
         if (!fiber_current())
                 return -EPERM;
-        if (owns_caller(s))
+        if (s->opener != fiber_current() && owns_caller(s))
                 return -EDEADLK;
-        wait_for_all(s);
-        s->failed_unseen = 0;
-        list_for_each (node, &s->fibers)
-                container_of(node, sj_fiber, sibling)->failed_unseen = false;
-        if (s->error)
-                return s->error;
-        if (s->timed_out)
-                return -ETIMEDOUT;
-        return s->from_above ? -ECANCELED : 0;
+        return wait_for_all(s, true);
 }
 
 int sj_scope_next(sj_scope *storage, sj_fiber **ret, sj_time deadline)
@@ -285,7 +354,10 @@ int sj_scope_next(sj_scope *storage, sj_fiber **ret, sj_time deadline)
 void sj_scope_set_deadline(sj_scope *storage, sj_time deadline)
 {
         scope *s = scope_of(storage);
-        if (!s->timed_out)
+        if ((s->flags & SJ_SHIELD) && deadline == SJ_NEVER)
+                debug_abort(fiber_current(), endless_shield);
+        /* One that has passed may not have fired yet. */
+        if (s->deadline == SJ_NEVER || s->deadline > os_now())
                 set_deadline(s, deadline);
 }
 

@@ -5,6 +5,9 @@
  *         try     do it at once, if it can be done: the case's result, else -EAGAIN
  *         enter   put a clause where it will fire: 0, or as try
  *         leave   after the wait: what enter did beyond the clause's link is undone
+ *
+ * All cases are left before anything is waited for again, as news of a future may have to be: a
+ * clause that is still in a queue then could be fired for a wait that is no more.
  */
 #include "fiber/chan.h"
 #include "fiber/fd.h"
@@ -19,7 +22,7 @@ typedef struct case_kind {
         void (*leave)(sj_case *c, slot *s, clause *waiter);
 } case_kind;
 
-enum { NOT_YET = INT32_MIN };
+enum { NOT_YET = INT32_MIN, FEW = 6 };
 
 static int never(sj_case *c)
 {
@@ -79,6 +82,7 @@ static int try_fiber(sj_case *c)
 static int enter_fiber(sj_case *c, slot *s, clause *waiter)
 {
         (void)s;
+        waiter->data = c->fiber;
         list_append(&c->fiber->joiners, &waiter->link);
         return NOT_YET;
 }
@@ -140,6 +144,9 @@ static void leave_all(sj_case cases[], size_t n, slot slots[], clause clauses[])
                 list_remove(&clauses[i].link);
                 kinds[cases[i].kind].leave(&cases[i], &slots[i], &clauses[i]);
         }
+        for (size_t i = 0; i < n; i++)
+                if (cases[i].kind == SJ_CASE_FUTURE)
+                        future_await_news(&slots[i]);
 }
 
 /* Enters all cases, unless one turns out to be ready: its index then, else n. */
@@ -156,17 +163,12 @@ static size_t enter_all(sj_case cases[], size_t n, slot slots[], clause clauses[
         return n;
 }
 
-static int wait_for_case(sj_case cases[], size_t n, sj_time deadline)
+static int wait_for_case(sj_case cases[], size_t n, slot slots[], clause clauses[],
+                         sj_time deadline)
 {
-        slot slots[SJ_SELECT_MAX];
-        clause clauses[SJ_SELECT_MAX];
         size_t i = enter_all(cases, n, slots, clauses);
         if (i < n)
                 return (int)i;
-        /* Only the poller knows of descriptors: see sj_fd_wait. */
-        for (size_t k = 0; deadline == SJ_POLL && k < n; k++)
-                if (cases[k].kind == SJ_CASE_FD)
-                        deadline = SJ_POLL + 1;
         size_t fired = n;
         int r = fiber_wait(clauses, n, deadline, "select", &fired);
         leave_all(cases, n, slots, clauses);
@@ -175,6 +177,29 @@ static int wait_for_case(sj_case cases[], size_t n, sj_time deadline)
         sj_case *c = &cases[fired];
         c->result = c->kind == SJ_CASE_FUTURE ? c->future->result : r;
         return (int)fired;
+}
+
+/* Two sizes, so that the common select does not make a fiber's stack a page deeper. */
+static __attribute__((noinline)) int wait_for_few(sj_case cases[], size_t n, sj_time deadline)
+{
+        slot slots[FEW];
+        clause clauses[FEW];
+        return wait_for_case(cases, n, slots, clauses, deadline);
+}
+
+static __attribute__((noinline)) int wait_for_many(sj_case cases[], size_t n, sj_time deadline)
+{
+        slot slots[SJ_SELECT_MAX];
+        clause clauses[SJ_SELECT_MAX];
+        return wait_for_case(cases, n, slots, clauses, deadline);
+}
+
+static bool has_descriptor(const sj_case cases[], size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (cases[i].kind == SJ_CASE_FD)
+                        return true;
+        return false;
 }
 
 int sj_select(sj_case cases[], size_t n, sj_time deadline)
@@ -189,5 +214,10 @@ int sj_select(sj_case cases[], size_t n, sj_time deadline)
                         return (int)i;
                 }
         }
-        return wait_for_case(cases, n, deadline);
+        /* Only the poller knows of descriptors: see sj_fd_wait. */
+        if (deadline == SJ_POLL && !has_descriptor(cases, n))
+                return -ETIMEDOUT;
+        if (deadline == SJ_POLL)
+                deadline = SJ_POLL + 1;
+        return n <= FEW ? wait_for_few(cases, n, deadline) : wait_for_many(cases, n, deadline);
 }

@@ -107,6 +107,32 @@ int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
         return run_wait(&w, clauses, n, SJ_NEVER, what, NULL);
 }
 
+unsigned fiber_fd_wanted(const loop_fd *lfd)
+{
+        unsigned wanted = 0;
+        for (unsigned i = 0; i < 2; i++) {
+                /* Without a wait yet: another case of a select that is being entered. */
+                const clause *c = lfd->waiting[i];
+                if (c && !(c->wait && c->wait->over))
+                        wanted |= 1u << i;
+        }
+        return wanted;
+}
+
+void fiber_fd_leave(loop_fd *lfd, const clause *c)
+{
+        for (unsigned i = 0; i < 2; i++)
+                if (lfd->waiting[i] == c)
+                        lfd->waiting[i] = NULL;
+}
+
+/* Its fiber will not touch lfd any more. */
+static void detach(loop_fd *lfd, clause *c)
+{
+        fiber_fd_leave(lfd, c);
+        c->data = NULL;
+}
+
 int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c)
 {
         unsigned seen = lfd->ready & ready;
@@ -114,22 +140,18 @@ int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c)
                 lfd->ready &= ~ready;
                 return (int)seen;
         }
-        for (unsigned i = 0; i < 2; i++)
-                if ((ready & (1u << i)) && lfd->waiting[i])
-                        return -EBUSY;
+        if (fiber_fd_wanted(lfd) & ready)
+                return -EBUSY;
         *c = (clause){.data = (void *)(uintptr_t)ready};
         list_init(&c->link);
-        for (unsigned i = 0; i < 2; i++)
-                if (ready & (1u << i))
-                        lfd->waiting[i] = c;
+        for (unsigned i = 0; i < 2; i++) {
+                if (!(ready & (1u << i)))
+                        continue;
+                if (lfd->waiting[i])
+                        detach(lfd, lfd->waiting[i]);
+                lfd->waiting[i] = c;
+        }
         return 0;
-}
-
-void fiber_fd_leave(loop_fd *lfd, clause *c)
-{
-        for (unsigned i = 0; i < 2; i++)
-                if (lfd->waiting[i] == c)
-                        lfd->waiting[i] = NULL;
 }
 
 int fiber_wait_fd(loop_fd *lfd, unsigned ready, sj_time deadline)
@@ -142,6 +164,8 @@ int fiber_wait_fd(loop_fd *lfd, unsigned ready, sj_time deadline)
         if (r != 0)
                 return r;
         r = fiber_wait(&c, 1, deadline, "descriptor", NULL);
+        if (!c.data)
+                return r;
         fiber_fd_leave(lfd, &c);
         if (r > 0)
                 lfd->ready &= ~(unsigned)r;
@@ -159,7 +183,11 @@ void fiber_fd_notify(loop_fd *lfd, unsigned ready)
 
 void fiber_fd_abort(loop_fd *lfd, int result)
 {
-        for (unsigned i = 0; i < 2; i++)
-                if (lfd->waiting[i])
-                        clause_fire(lfd->waiting[i], result);
+        for (unsigned i = 0; i < 2; i++) {
+                clause *c = lfd->waiting[i];
+                if (!c)
+                        continue;
+                clause_fire(c, result);
+                detach(lfd, c);
+        }
 }

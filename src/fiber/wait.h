@@ -90,11 +90,16 @@ void fiber_fd_notify(loop_fd *lfd, unsigned ready);
 /*
  * The parts of fiber_wait_fd, for a wait with other clauses: enter returns what it is ready for
  * already, -EBUSY, or 0 and then the clause fires with what it is ready for, and fiber_fd_leave
- * must follow the wait.
+ * must follow the wait, unless c->data is NULL: then lfd may be gone.
  */
 int fiber_fd_enter(loop_fd *lfd, unsigned ready, clause *c);
-void fiber_fd_leave(loop_fd *lfd, clause *c);
-/* Ends the waits for lfd with the result (as -EPIPE when it is closed under them). */
+void fiber_fd_leave(loop_fd *lfd, const clause *c);
+/* What somebody waits for: OS_READABLE | OS_WRITABLE. Who has been woken waits no more. */
+unsigned fiber_fd_wanted(const loop_fd *lfd);
+/*
+ * Ends the waits for lfd with the result (as -EPIPE when it is closed under them), who do not
+ * touch it again: it may be freed at once.
+ */
 void fiber_fd_abort(loop_fd *lfd, int result);
 
 /* This thread's loop. NULL when none runs. */

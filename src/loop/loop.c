@@ -21,6 +21,24 @@ int loop_init(struct sj_loop *loop)
         return os_poller_new(&loop->poller);
 }
 
+static void run_posts(struct sj_loop *loop)
+{
+        if (!atomic_load_explicit(&loop->posts, memory_order_relaxed))
+                return;
+        loop_post *newest = atomic_exchange(&loop->posts, NULL), *oldest = NULL;
+        while (newest) {
+                loop_post *next = newest->next;
+                newest->next = oldest;
+                oldest = newest;
+                newest = next;
+        }
+        while (oldest) {
+                loop_post *next = oldest->next;
+                oldest->run(oldest);
+                oldest = next;
+        }
+}
+
 static void await_senders(struct sj_loop *loop)
 {
         for (;;) {
@@ -30,6 +48,12 @@ static void await_senders(struct sj_loop *loop)
                 /* Nobody wakes: it is a matter of some instructions, unless one was preempted. */
                 os_futex_wait(&loop->senders, n, os_now() + 50 * SJ_US, false);
         }
+}
+
+void loop_drain(struct sj_loop *loop)
+{
+        await_senders(loop);
+        run_posts(loop);
 }
 
 void loop_fini(struct sj_loop *loop)
@@ -126,24 +150,6 @@ void loop_post_send(struct sj_loop *loop, loop_post *post)
         if (atomic_load(&loop->sleeping))
                 os_poller_wake(loop->poller);
         atomic_fetch_sub_explicit(&loop->senders, 1, memory_order_release);
-}
-
-static void run_posts(struct sj_loop *loop)
-{
-        if (!atomic_load_explicit(&loop->posts, memory_order_relaxed))
-                return;
-        loop_post *newest = atomic_exchange(&loop->posts, NULL), *oldest = NULL;
-        while (newest) {
-                loop_post *next = newest->next;
-                newest->next = oldest;
-                oldest = newest;
-                newest = next;
-        }
-        while (oldest) {
-                loop_post *next = oldest->next;
-                oldest->run(oldest);
-                oldest = next;
-        }
 }
 
 static void fire_timers(struct sj_loop *loop)

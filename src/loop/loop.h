@@ -63,6 +63,8 @@ struct sj_loop {
 
 int loop_init(struct sj_loop *loop);
 void loop_fini(struct sj_loop *loop);
+/* The last turn, when nothing waits any more: runs what was posted before. */
+void loop_drain(struct sj_loop *loop);
 
 static inline void loop_ready(struct sj_loop *loop, list *node)
 {
