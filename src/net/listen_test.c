@@ -116,7 +116,14 @@ static int unix_files(void *arg)
         CHECK_INT(sj_unix_connect(path, &s, SJ_NEVER), 0);
         sj_stream_close(s);
 
-        /* A file that has taken its place is not the listener's to remove. */
+        /* Another's socket that has taken its place is not the listener's to remove. */
+        CHECK_INT(os_unlink(path), 0);
+        CHECK_INT(sj_unix_listen(path, 0, &second), 0);
+        sj_listener_close(l);
+        CHECK(exists(path));
+        l = second;
+
+        /* Nor is any other file. */
         CHECK_INT(os_unlink(path), 0);
         os_close(os_open(path, O_CREAT | O_WRONLY, 0600));
         sj_listener_close(l);
@@ -341,6 +348,10 @@ static int several(void *arg)
                 CHECK(sj_now() - before < 900 * SJ_MS);
                 sj_stream_close(s);
                 CHECK_INT(sj_tcp_connect_any(a, 2, &s, SJ_NEVER), -EHOSTDOWN);
+                /* The error is that of the first address, not of the first failure. */
+                CHECK_INT(sj_address_parse("127.0.0.1", nobody, &a[1]), 0);
+                CHECK_INT(sj_tcp_connect_any(a, 2, &s, SJ_NEVER), -EHOSTDOWN);
+                CHECK_INT(sj_address_parse("192.0.2.2", 80, &a[1]), 0);
                 before = sj_now();
                 CHECK_INT(sj_tcp_connect_any(a, 2, &s, sj_after(SJ_SEC)), -ETIMEDOUT);
                 CHECK(sj_now() - before >= SJ_SEC);

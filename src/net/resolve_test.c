@@ -163,7 +163,9 @@ static void a_short_name_is_searched_for_in_the_domains(void **state)
 static void half_silent(struct place *p)
 {
         (void)p;
+        sj_time before = sj_now();
         CHECK_FOUND("half.test", "10.0.0.5:80");
+        CHECK(!os_simulated || sj_now() - before < 4 * SJ_SEC);
 }
 
 static int half_silent_fiber(void *arg)
@@ -176,7 +178,7 @@ static int half_silent_fiber(void *arg)
 static void a_server_that_never_answers_for_ipv6_does_not_hide_ipv4(void **state)
 {
         (void)state;
-        each_world(half_silent_fiber);
+        each_quiet_world(half_silent_fiber);
 }
 
 static void second_server(struct place *p)

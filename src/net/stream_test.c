@@ -523,6 +523,28 @@ static void every_wait_ends_at_its_deadline(void **state)
         each_world(late_in_waits);
 }
 
+static int half_written(void *arg)
+{
+        static const char much[4 << 20];
+        (void)arg;
+        for (link_kind kind = LINK_PAIR; kind < LINK_KINDS; kind++) {
+                sj_stream *ends[2];
+                connect_both(kind, ends);
+                CHECK_INT(sj_write(ends[0], much, sizeof(much), sj_after(50 * SJ_MS)), -ETIMEDOUT);
+                CHECK_INT(sj_write(ends[0], "x", 1, SJ_NEVER), -EPIPE);
+                CHECK_INT(sj_stream_shutdown(ends[0], SJ_NEVER), -EPIPE);
+                sj_stream_close(ends[0]);
+                sj_stream_close(ends[1]);
+        }
+        return 0;
+}
+
+static void nothing_can_follow_half_a_message(void **state)
+{
+        (void)state;
+        each_quiet_world(half_written);
+}
+
 static int busy_directions(void *arg)
 {
         (void)arg;
@@ -615,6 +637,7 @@ int main(void)
                 cmocka_unit_test(every_wait_can_be_cancelled),
                 cmocka_unit_test(a_cancelled_fiber_is_told_even_when_nothing_would_block),
                 cmocka_unit_test(every_wait_ends_at_its_deadline),
+                cmocka_unit_test(nothing_can_follow_half_a_message),
                 cmocka_unit_test(a_second_reader_is_refused),
                 cmocka_unit_test(a_stream_that_never_blocks_lets_other_fibers_run),
                 cmocka_unit_test(without_a_fiber_it_works_as_long_as_it_need_not_wait),

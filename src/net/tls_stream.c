@@ -57,6 +57,9 @@ static int flush(struct tls_stream *t, sj_time deadline)
                 return 0;
         int r = t->below->kind->write(t->below, &part, 1, &sent, deadline);
         buf_consume(&t->ways.out, sent);
+        /* A stream may be idle for long, and there may be many. */
+        if (buf_size(&t->ways.out) == 0)
+                buf_fini(&t->ways.out);
         return r;
 }
 
