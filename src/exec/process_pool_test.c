@@ -617,6 +617,47 @@ static void a_pool_that_can_start_no_more_processes_fails_its_calls(void **state
         sj_process_pool_free(pool);
 }
 
+/* The bytes of address space that a process has. */
+static rlim_t address_space(int pid)
+{
+        char path[64];
+        unsigned long pages = 0;
+        snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+        FILE *f = fopen(path, "r");
+        expect(f && fscanf(f, "%lu", &pages) == 1);
+        fclose(f);
+        return (rlim_t)pages * 4096;
+}
+
+static void an_input_that_ends_every_worker_that_reads_it_fails(void **state)
+{
+        (void)state;
+        sj_process_pool *pool = pool_of(1);
+        int64_t x = 3;
+        assert_int_equal(sj_process_pool_call(pool, square, &x, sizeof(x), &x, sizeof(x), NULL,
+                                              sj_after(LIMIT)),
+                         8);
+        int pid = 0;
+        assert_int_equal(sj_process_pool_pids(pool, &pid, 1), 1);
+        int zygote = parent_of(pid);
+        /* Its children, from now on, have no memory for an input of 10 MiB. */
+        rlim_t room = address_space(zygote) + (6 << 20);
+        prlimit(zygote, RLIMIT_AS, &(struct rlimit){room, RLIM_INFINITY}, NULL);
+        kill(pid, SIGKILL);
+        size_t n = 10 << 20;
+        char *input = calloc(1, n);
+        int status = 0;
+        assert_int_equal(
+                sj_process_pool_call(pool, echo, input, n, NULL, 0, &status, sj_after(LIMIT)),
+                -EOWNERDEAD);
+        assert_true(status != 0);
+        assert_int_equal(sj_process_pool_call(pool, square, &x, sizeof(x), &x, sizeof(x), NULL,
+                                              sj_after(LIMIT)),
+                         8);
+        free(input);
+        sj_process_pool_free(pool);
+}
+
 static void random_kills_lose_and_repeat_nothing_silently(void **state)
 {
         (void)state;
@@ -920,6 +961,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(a_killed_zygote_is_replaced_with_its_workers),
                 cmocka_unit_test(a_worker_that_cannot_be_forked_is_forked_later),
                 cmocka_unit_test(a_pool_that_can_start_no_more_processes_fails_its_calls),
+                cmocka_unit_test(an_input_that_ends_every_worker_that_reads_it_fails),
                 cmocka_unit_test(random_kills_lose_and_repeat_nothing_silently),
                 cmocka_unit_test(a_call_ends_at_its_deadline_with_its_worker),
                 cmocka_unit_test(what_waits_is_taken_back_and_what_runs_is_killed),
