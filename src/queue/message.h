@@ -142,7 +142,10 @@ int message_from_signature(sj_arena *arena, const sj_json *signature,
                            const sj_json *const partial[], size_t n_partial, sj_str root,
                            sj_str parent, sj_wall now, message *ret, message_error *ret_error);
 
-/* The id that a signature's options give, or the empty view. */
+/* Whether a name or an id can be one: 1 to `most` bytes, no control characters. */
+bool message_name_ok(sj_str name, size_t most);
+
+/* The id that a signature's options give, or the empty view; also if it cannot be an id. */
 sj_str message_signature_id(const sj_json *signature);
 
 /* Python's repr of args as a tuple, of kwargs as a dict, at most MESSAGE_REPR_MAX bytes. */

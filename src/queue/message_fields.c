@@ -120,13 +120,18 @@ bool message_field_is_set(const field *f, const message *m)
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
 
+bool message_name_ok(sj_str name, size_t most)
+{
+        for (size_t i = 0; i < name.n && i < most; i++)
+                if ((unsigned char)name.data[i] < 0x20 || name.data[i] == 0x7f)
+                        return false;
+        return name.n > 0 && name.n <= most;
+}
+
 static bool field_read_name(sj_str text, sj_str *ret)
 {
-        if (text.n == 0 || text.n > SJ_TASK_NAME_MAX)
+        if (!message_name_ok(text, SJ_TASK_NAME_MAX))
                 return false;
-        for (size_t i = 0; i < text.n; i++)
-                if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
-                        return false;
         *ret = text;
         return true;
 }

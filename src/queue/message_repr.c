@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-
 static int repr_value(buf *b, sj_arena *arena, const sj_json *v);
 
 /* Whether repr shows it as itself: all but controls, separators, surrogates and private use. */

@@ -21,7 +21,8 @@ static sj_str option_text(const sj_json *options, const char *name)
 
 sj_str message_signature_id(const sj_json *signature)
 {
-        return option_text(sj_json_member(signature, "options"), "task_id");
+        sj_str id = option_text(sj_json_member(signature, "options"), "task_id");
+        return message_name_ok(id, SJ_TASK_ID_MAX) ? id : (sj_str){NULL, 0};
 }
 
 /* A moment: ISO text, that text in Celery's typed form, or seconds from now. */
@@ -35,11 +36,17 @@ static bool option_moment(const sj_json *options, const char *name, sj_wall now,
         const sj_json *typed = sj_json_member(value, "__value__");
         if (typed)
                 value = typed;
-        if (sj_json_string(value, &text) == 0)
-                return iso8601_parse(text, ret) == 0;
-        if (sj_json_double(value, &seconds) < 0 || !(seconds > -1e12 && seconds < 1e12))
-                return false;
-        ret->us = now.us + (int64_t)(seconds * 1e6);
+        if (sj_json_string(value, &text) == 0) {
+                if (iso8601_parse(text, ret) < 0)
+                        return false;
+        } else {
+                if (sj_json_double(value, &seconds) < 0 || !(seconds > -1e12 && seconds < 1e12))
+                        return false;
+                ret->us = now.us + (int64_t)(seconds * 1e6);
+        }
+        /* Long past is as good as the first moment that is not "none". */
+        if (ret->us <= 0)
+                ret->us = 1;
         return true;
 }
 
@@ -152,8 +159,10 @@ static void signature_headers(const sj_json *options, message *m)
         if (sj_json_type_of(headers) == SJ_JSON_OBJECT)
                 m->extra_headers = headers;
         m->routing_key = option_text(options, "queue");
-        if (!m->routing_key.data)
+        if (!m->routing_key.n)
                 m->routing_key = option_text(options, "routing_key");
+        if (!message_name_ok(m->routing_key, SJ_TASK_NAME_MAX))
+                m->routing_key = (sj_str){NULL, 0};
 }
 
 static int signature_embed(sj_arena *arena, const sj_json *options, message *m)
@@ -183,9 +192,12 @@ static bool signature_is_sound(const sj_json *signature, const message *m)
 {
         const sj_json *args = sj_json_member(signature, "args");
         const sj_json *kwargs = sj_json_member(signature, "kwargs");
-        return sj_json_type_of(signature) == SJ_JSON_OBJECT && m->task.n > 0 &&
-               m->task.n <= SJ_TASK_NAME_MAX &&
-               message_signature_id(signature).n <= SJ_TASK_ID_MAX &&
+        const sj_json *options = sj_json_member(signature, "options");
+        sj_str id = option_text(options, "task_id"), queue = option_text(options, "queue");
+        return sj_json_type_of(signature) == SJ_JSON_OBJECT &&
+               message_name_ok(m->task, SJ_TASK_NAME_MAX) &&
+               (!id.n || message_name_ok(id, SJ_TASK_ID_MAX)) &&
+               (!queue.n || message_name_ok(queue, SJ_TASK_NAME_MAX)) &&
                (sj_json_is_null(args) || sj_json_type_of(args) == SJ_JSON_ARRAY) &&
                (sj_json_is_null(kwargs) || sj_json_type_of(kwargs) == SJ_JSON_OBJECT);
 }

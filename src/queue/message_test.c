@@ -422,6 +422,21 @@ static void a_bad_header_is_refused_with_its_reason(void **state)
         assert_defect("\"task\"", "\"x\"", MESSAGE_HEADER, "header 'task' is missing");
 }
 
+static void names_and_ids_have_their_limits(void **state)
+{
+        (void)state;
+        char text[300] = "\"";
+        memset(text + 1, 'x', 255);
+        strcpy(text + 256, "\"");
+        decode(broken("\"t\"", text));
+        assert_defect("\"the-id\"", text, MESSAGE_HEADER, "header 'id' is longer than 127 bytes");
+        strcpy(text + 256, "x\"");
+        assert_defect("\"t\"", text, MESSAGE_HEADER,
+                      "header 'task' is not a string of 1 to 255 bytes without control characters");
+        strcpy(text + 128, "\"");
+        decode(broken("\"the-id\"", text));
+}
+
 static void a_bad_body_is_refused_with_its_reason(void **state)
 {
         (void)state;
@@ -575,6 +590,20 @@ static void an_immutable_signature_keeps_its_own_arguments(void **state)
         assert_int_equal(m.id.n, 36);
 }
 
+static void a_signature_names_its_queue_or_its_routing_key(void **state)
+{
+        (void)state;
+        assert_text(
+                from("{\"task\": \"t\", \"options\": {\"routing_key\": \"r\"}}", NULL).routing_key,
+                "r");
+        assert_text(from("{\"task\": \"t\", \"options\": {\"routing_key\": \"r\", "
+                         "\"queue\": \"q\"}}",
+                         NULL)
+                            .routing_key,
+                    "q");
+        assert_int_equal(from("{\"task\": \"t\"}", NULL).routing_key.n, 0);
+}
+
 static void a_signature_that_is_none_is_refused(void **state)
 {
         (void)state;
@@ -617,6 +646,7 @@ int main(void)
                 cmocka_unit_test(the_least_message_is_accepted),
                 cmocka_unit_test(a_bad_envelope_is_refused_with_its_reason),
                 cmocka_unit_test(a_bad_header_is_refused_with_its_reason),
+                cmocka_unit_test(names_and_ids_have_their_limits),
                 cmocka_unit_test(a_bad_body_is_refused_with_its_reason),
                 cmocka_unit_test(what_is_not_json_is_never_decoded),
                 cmocka_unit_test(a_bad_message_still_tells_its_id),
@@ -624,6 +654,7 @@ int main(void)
                 cmocka_unit_test(a_body_that_grows_too_much_is_refused),
                 cmocka_unit_test(a_signature_becomes_a_message),
                 cmocka_unit_test(an_immutable_signature_keeps_its_own_arguments),
+                cmocka_unit_test(a_signature_names_its_queue_or_its_routing_key),
                 cmocka_unit_test(a_signature_that_is_none_is_refused),
         };
         return cmocka_run_group_tests(tests, begin, end);

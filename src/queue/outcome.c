@@ -189,10 +189,13 @@ static int succeed(outcome_plan *p, const task_return *result, broker_settlement
         return finish(p, BROKER_DONE, ret);
 }
 
+#define RETRY_DELAY_MAX 1e9 /* seconds: some 30 years */
+
 double outcome_retry_delay(const task_info *info, int64_t retries, double asked, uint64_t random)
 {
+        /* What a child says is not trusted to be a time. */
         if (asked >= 0)
-                return asked;
+                return asked < RETRY_DELAY_MAX ? asked : RETRY_DELAY_MAX;
         if (!(info->retry_backoff > 0))
                 return info->default_retry_delay;
         double delay = info->retry_backoff;
@@ -236,16 +239,31 @@ static int retry_message(outcome_plan *p, sj_wall eta, broker_message *ret)
         return 0;
 }
 
+static int out_of_retries(outcome_plan *p, const task_return *result, broker_settlement *ret)
+{
+        const message *m = p->delivery->m;
+        char text[512];
+        if (result->type.n)
+                return fail(p, result, NULL, ret);
+        snprintf(text, sizeof(text), "Can't retry %.*s[%.*s] args:%.*s kwargs:%.*s",
+                 (int)(m->task.n < 100 ? m->task.n : 100), m->task.data, SJ_STR_ARG(m->id),
+                 (int)(m->argsrepr.n < 100 ? m->argsrepr.n : 100), m->argsrepr.data,
+                 (int)(m->kwargsrepr.n < 100 ? m->kwargsrepr.n : 100), m->kwargsrepr.data);
+        return die(p, "celery.exceptions", "MaxRetriesExceededError", text, NULL, ret);
+}
+
 static int retry(outcome_plan *p, const task_return *result, broker_settlement *ret)
 {
         const outcome_delivery *d = p->delivery;
         double delay = outcome_retry_delay(d->info, d->m->retries,
                                            result->end == TASK_RETRIED ? result->countdown : -1,
                                            p->context->random);
-        sj_wall eta = result->eta.us ? result->eta
-                                     : (sj_wall){p->context->now.us + (int64_t)(delay * 1e6)};
+        sj_wall eta = result->eta.us > 0 ? result->eta
+                                         : (sj_wall){p->context->now.us + (int64_t)(delay * 1e6)};
         broker_message *next = sj_arena_alloc(p->arena, sizeof(*next));
         int r = next ? retry_message(p, eta, next) : -ENOMEM;
+        if (r == -EMSGSIZE)
+                return out_of_retries(p, result, ret);
         if (r < 0)
                 return r;
         char text[64];
@@ -260,19 +278,6 @@ static int retry(outcome_plan *p, const task_return *result, broker_settlement *
         r = finish(p, BROKER_RETRY, ret);
         ret->next = next;
         return r;
-}
-
-static int out_of_retries(outcome_plan *p, const task_return *result, broker_settlement *ret)
-{
-        const message *m = p->delivery->m;
-        char text[512];
-        if (result->type.n)
-                return fail(p, result, NULL, ret);
-        snprintf(text, sizeof(text), "Can't retry %.*s[%.*s] args:%.*s kwargs:%.*s",
-                 (int)(m->task.n < 100 ? m->task.n : 100), m->task.data, SJ_STR_ARG(m->id),
-                 (int)(m->argsrepr.n < 100 ? m->argsrepr.n : 100), m->argsrepr.data,
-                 (int)(m->kwargsrepr.n < 100 ? m->kwargsrepr.n : 100), m->kwargsrepr.data);
-        return die(p, "celery.exceptions", "MaxRetriesExceededError", text, NULL, ret);
 }
 
 static bool is_autoretried(const outcome_delivery *d, const task_return *result)

@@ -131,11 +131,11 @@ static void plan_broken(outcome_plan *p, const link *l, const char *module, cons
                             .error_args = sj_str_of(args),
                             .done = p->context->now,
                             .parent = p->delivery->m->id};
-        if (meta.id.n && meta.id.n <= SJ_TASK_ID_MAX)
+        if (meta.id.n)
                 plan_result(p, &meta);
         for (size_t i = 0; i < sj_json_count(l->chain); i++) {
                 meta.id = message_signature_id(sj_json_at(l->chain, i));
-                if (meta.id.n && meta.id.n <= SJ_TASK_ID_MAX)
+                if (meta.id.n)
                         plan_result(p, &meta);
         }
 }
@@ -238,6 +238,11 @@ static void plan_single(outcome_plan *p, const link *l)
         if (!m.reply_to.n)
                 m.reply_to = own->reply_to;
         plan_message(p, &m);
+        if (p->error == -EMSGSIZE || p->error == -EINVAL) {
+                p->error = 0;
+                plan_broken(p, l, "celery.exceptions", "InvalidTaskError",
+                            "[\"the link and its arguments do not fit into a message\"]");
+        }
 }
 
 static void plan_link(outcome_plan *p, const link *given)
@@ -297,7 +302,7 @@ void plan_failure(outcome_plan *p, const result_meta *meta)
         link_meta.children = none;
         for (size_t i = sj_json_count(m->chain); i-- > 0;) {
                 link_meta.id = message_signature_id(sj_json_at(m->chain, i));
-                if (link_meta.id.n && link_meta.id.n <= SJ_TASK_ID_MAX)
+                if (link_meta.id.n)
                         plan_result(p, &link_meta);
         }
         if (result_state(meta->state) != SJ_FAILURE || !sj_json_count(m->errbacks))

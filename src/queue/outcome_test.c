@@ -4,6 +4,7 @@
 
 #include "base/unit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -316,6 +317,37 @@ static void what_cannot_be_sent_fails_under_its_id_and_those_behind_it(void **st
         succeed(&t, "5");
         stored(&t, 0, "bad", "FAILURE");
         stored(&t, 1, "the-id", "SUCCESS");
+        /* Names that no broker takes. */
+        trial_begin(&t, "{\"callbacks\": [{\"task\": \"u\", \"options\": {\"task_id\": "
+                        "\"a\\nb\"}}, {\"task\": \"u\\u0000\"}, {\"task\": \"u\", "
+                        "\"options\": {\"queue\": \"\\u0007\"}}, {\"task\": \"u\", "
+                        "\"options\": {\"expires\": -1000000000, \"eta\": "
+                        "\"1950-01-01T00:00:00\"}}]}");
+        succeed(&t, "5");
+        assert_int_equal(t.s.n_results, 1);
+        assert_int_equal(t.s.n_follow_ups, 1);
+        assert_true(t.s.follow_ups[0].expires.us == 1 && t.s.follow_ups[0].eta.us == 1);
+}
+
+static void a_result_that_no_message_can_hold_breaks_the_link_and_not_the_task(void **state)
+{
+        (void)state;
+        trial t;
+        size_t n = MESSAGE_SIZE_MAX;
+        char *large = malloc(n);
+        memset(large, 'x', n);
+        large[0] = large[n - 2] = '"';
+        large[n - 1] = 0;
+        trial_begin(&t, "{\"callbacks\": [" SIG("u", "next") "]}");
+        succeed(&t, large);
+        free(large);
+        assert_int_equal(t.s.n_follow_ups, 0);
+        assert_int_equal(t.s.n_results, 2);
+        assert_error(stored(&t, 0, "next", "FAILURE"),
+                     "{\"exc_type\": \"InvalidTaskError\", \"exc_message\": [\"the link and its "
+                     "arguments do not fit into a message\"], \"exc_module\": "
+                     "\"celery.exceptions\"}");
+        assert_text(t.s.results[1].state, "SUCCESS");
 }
 
 /* ── Failure ─────────────────────────────────────────────────────────────────────────────── */
@@ -492,6 +524,9 @@ static void back_off_doubles_up_to_its_limit(void **state)
         assert_true(outcome_retry_delay(&info, INT64_MAX, -1, 0) == 600);
         assert_true(outcome_retry_delay(&info, 3, 7, 0) == 7);
         assert_true(outcome_retry_delay(&info, 3, 0, 0) == 0);
+        /* What is no time is not taken for one. */
+        assert_true(outcome_retry_delay(&info, 0, 1e300, 0) == 1e9);
+        assert_true(outcome_retry_delay(&info, 0, (double)NAN, 0) == 60);
         info.retry_jitter = true;
         assert_true(outcome_retry_delay(&info, 1, -1, 0) == 0);
         double most = outcome_retry_delay(&info, 1, -1, UINT64_MAX);
@@ -693,6 +728,8 @@ int main(void)
                 cmocka_unit_test(a_group_in_a_link_is_sent_member_by_member),
                 cmocka_unit_test(a_chain_in_a_link_goes_before_what_follows_it),
                 cmocka_unit_test(what_cannot_be_sent_fails_under_its_id_and_those_behind_it),
+                cmocka_unit_test(
+                        a_result_that_no_message_can_hold_breaks_the_link_and_not_the_task),
                 cmocka_unit_test(a_failure_stores_its_error),
                 cmocka_unit_test(a_failure_reaches_the_rest_of_the_chain_and_the_errbacks),
                 cmocka_unit_test(a_retry_is_the_message_again_a_little_later),

@@ -90,6 +90,10 @@ SJ_TASK(gateway, void, (const char *, how))
         if (strcmp(how, "named cause") == 0)
                 return sj_retry(self,
                                 &(sj_retry_options){.exc_type = "OSError", .exc_message = "slow"});
+        if (strcmp(how, "no retry") == 0) {
+                sj_retry(self, NULL);
+                return sj_raise(self, "GatewayError", "given up");
+        }
         sj_raise(self, "Unused", "raised, and thought better of");
         return 0;
 }
@@ -305,6 +309,8 @@ static void a_body_may_ask_for_another_run(void **state)
         assert_text(r.type, "GatewayError");
         assert_true(r.countdown == 2.5);
         assert_int_equal(r.max_retries, 7);
+        r = run("gateway", "[\"no retry\"]", "{}");
+        assert_int_equal(r.end, TASK_FAILED);
         r = run("gateway", "[\"named cause\"]", "{}");
         assert_text(r.type, "OSError");
         assert_text(r.args, "[\"slow\"]");
