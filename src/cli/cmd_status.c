@@ -99,8 +99,8 @@ static void said(const session *s, table *t, const sj_json *info, const char *na
 
 static int nodes_table(const session *s, const facts *f, buf *out, bool colours)
 {
-        static const char *const heads[] = {"WORKER", "+PID",   "POOL", "+SLOTS",
-                                            "+SINCE", "QUEUES", NULL};
+        static const char *const heads[] = {"WORKER", "+PID",   "POOL",   "+SLOTS", "+HELD",
+                                            "+DONE",  "+SINCE", "QUEUES", NULL};
         if (f->n_nodes == 0)
                 return buf_append_str(out, SJ_STR("No worker is alive.\n"));
         table t;
@@ -113,6 +113,8 @@ static int nodes_table(const session *s, const facts *f, buf *out, bool colours)
                 said(s, &t, info, "pid");
                 said(s, &t, info, "pool");
                 said(s, &t, info, "concurrency");
+                said(s, &t, info, "held");
+                said(s, &t, info, "processed");
                 age(&t, node->since);
                 said(s, &t, info, "queues");
         }
@@ -225,7 +227,8 @@ const command cmd_status = {
         .summary = "shows the queues and the workers",
         .about = "For each queue that holds something: the tasks that are ready, that wait for "
                  "their time, that a worker has, and that are dead; and the age of the oldest "
-                 "that is ready. Then the workers that are alive.",
+                 "that is ready. Then the workers that are alive: how many tasks each can run at "
+                 "once, has now, and has done.",
         .options = options,
         .run = run,
 };

@@ -114,6 +114,16 @@ static int heed_signals(void *arg)
 
 /* ── Saying what begins ──────────────────────────────────────────────────────────────────── */
 
+/* How many tasks run at once, as worker.h says. */
+static unsigned at_once(const worker_command *c)
+{
+        if (c->pool == WORKER_SOLO)
+                return 1;
+        if (c->concurrency)
+                return c->concurrency;
+        return c->pool == WORKER_FIBERS_POOL ? WORKER_FIBERS : os_processors();
+}
+
 static void say_ready(void *arg, size_t tasks)
 {
         const worker_command *c = arg;
@@ -121,9 +131,7 @@ static void say_ready(void *arg, size_t tasks)
         buf_printf(&text, "sanjab %s, node %s\n", SANJAB_VERSION, c->node);
         buf_printf(&text, "  broker  ");
         terminal_append_safe(&text, sj_str_of(c->broker_shown), false);
-        buf_printf(&text, "\n  pool    %s", pools[c->pool]);
-        if (c->concurrency)
-                buf_printf(&text, ", %u at once", c->concurrency);
+        buf_printf(&text, "\n  pool    %s, %u at once", pools[c->pool], at_once(c));
         buf_printf(&text, "\n  queues  ");
         for (size_t i = 0; i < c->n_queues; i++) {
                 buf_printf(&text, "%s", i ? ", " : "");

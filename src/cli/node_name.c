@@ -8,7 +8,7 @@
 
 static int complain(char *error, size_t size, const char *given, const char *why)
 {
-        snprintf(error, size, "the node name '%s' %s", given, why);
+        snprintf(error, size, "the node name '%.100s' %s", given, why);
         return -EINVAL;
 }
 
