@@ -66,18 +66,20 @@ int worker_child_load(const char *path, task_registry **ret, char *error, size_t
                 return -EBADMSG;
         }
         error[0] = '\0';
-        int r = task_registry_new(ret, error, size);
+        task_registry *registry = NULL;
+        int r = task_registry_new(&registry, error, size);
         if (r < 0) {
                 if (error[0] == '\0')
                         snprintf(error, size, "the tasks cannot be loaded: %s", sj_strerror(r));
                 return -EBADMSG;
         }
-        if (task_registry_count(*ret) == 0) {
+        if (task_registry_count(registry) == 0) {
                 snprintf(error, size, "%s defines no task: SJ_TASK does",
                          path && *path ? path : "this program");
-                task_registry_free(*ret);
+                task_registry_free(registry);
                 return -EBADMSG;
         }
+        *ret = registry;
         return 0;
 }
 
