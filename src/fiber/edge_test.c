@@ -808,7 +808,6 @@ static void a_spawn_without_memory_leaves_all_as_it_was(void **state)
 
 int main(void)
 {
-
         const struct CMUnitTest tests[] = {
                 CASES(SIM_UNIT_ROW) cmocka_unit_test(what_was_posted_before_the_loop_ends_is_run),
                 cmocka_unit_test(a_loop_that_cannot_begin_says_why),
