@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { SITE_CONNECTIONS = 1000, NO_ANSWER = -ECONNRESET };
+enum { SITE_CONNECTIONS = 1000, NO_ANSWER = -ECONNABORTED };
 
 static const farm_site *find(const farm *f, sj_str host)
 {

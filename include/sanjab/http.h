@@ -249,7 +249,8 @@ typedef struct sj_http_exchange sj_http_exchange;
 /*
  * Answers a request: reads what it wants of it, and calls sj_http_respond once, or
  * sj_http_respond_begin and so on. If it returns a negative value, or does not answer, the client
- * gets a 500, or a broken connection if an answer had begun.
+ * gets a 500, or a broken connection if an answer had begun. With -ECONNABORTED it gets no answer
+ * at all: the connection is closed.
  */
 typedef int sj_http_handler(sj_http_exchange *exchange, void *arg);
 

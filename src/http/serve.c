@@ -147,7 +147,9 @@ static next handle(sj_http_exchange *x, sj_http_handler *handler, void *arg, int
                         *ret_result = -ECANCELED;
                         return NEXT_CLOSE;
                 }
-                if (x->answer == HTTP_ANSWER_NONE)
+                if (r == -ECONNABORTED)
+                        x->send_error = r;
+                else if (x->answer == HTTP_ANSWER_NONE)
                         answer_for(x);
                 else if (r < 0 && !x->send_error)
                         x->send_error = r;

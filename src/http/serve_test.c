@@ -20,6 +20,8 @@ static int answer(sj_http_exchange *x, void *arg)
                 return 0;
         if (sj_str_equal(path, SJ_STR("/fail")))
                 return -EIO;
+        if (sj_str_equal(path, SJ_STR("/abort")))
+                return -ECONNABORTED;
         if (sj_str_equal(path, SJ_STR("/ignore")))
                 return sj_http_respond(x, 200, NULL, 0, SJ_STR("ignored"), SJ_NEVER);
         if (sj_str_equal(path, SJ_STR("/half"))) {
@@ -246,6 +248,8 @@ static int a_handler_that_fails_or_is_silent_is_a_500(void *arg)
                        SJ_STR("GET /fail HTTP/1.1\r\n" HOST CLOSE "\r\n"), 500);
         expect_refusal((sj_http_serve_options){0},
                        SJ_STR("GET /silent HTTP/1.1\r\n" HOST CLOSE "\r\n"), 500);
+        expect_said((sj_http_serve_options){0},
+                    SJ_STR("GET /abort HTTP/1.1\r\n" HOST "\r\n" SMUGGLED), "");
         /* Half an answer: the client sees that it is cut, and no second one. */
         expect_said((sj_http_serve_options){0},
                     SJ_STR("GET /half HTTP/1.1\r\n" HOST "\r\n" SMUGGLED), OK_HEAD(10) "\r\n12345");
