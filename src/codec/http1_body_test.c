@@ -114,6 +114,7 @@ static void refuse(sj_str text, http1_reason reason)
         X(refuses_bare_cr_in_an_extension, "3;a\rb\r\nabc\r\n", HTTP1_BARE_CR) \
         X(refuses_a_control_in_an_extension, "3;a\x0b\r\nabc\r\n", HTTP1_BAD_EXTENSION) \
         X(refuses_data_longer_than_its_size, "3\r\nabcd\r\n", HTTP1_BAD_CHUNK_END) \
+        X(refuses_another_byte_in_place_of_cr, "3\r\nabcd\n0\r\n\r\n", HTTP1_BAD_CHUNK_END) \
         X(refuses_bare_lf_after_data, "3\r\nabc\n0\r\n\r\n", HTTP1_BAD_CHUNK_END) \
         X(refuses_bare_cr_after_data, "3\r\nabc\r0\r\n\r\n", HTTP1_BAD_CHUNK_END) \
         X(refuses_bare_lf_in_trailers, "0\r\nA: b\n\r\n", HTTP1_BARE_LF) \
@@ -123,7 +124,8 @@ static void refuse(sj_str text, http1_reason reason)
         X(refuses_a_control_in_a_trailer, "0\r\nA: \x1f\r\n\r\n", HTTP1_BAD_VALUE) \
         X(refuses_a_length_in_trailers, "0\r\nContent-Length: 3\r\n\r\n", HTTP1_BAD_TRAILER) \
         X(refuses_an_encoding_in_trailers, "0\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP1_BAD_TRAILER) \
-        X(refuses_a_host_in_trailers, "0\r\nhost: a\r\n\r\n", HTTP1_BAD_TRAILER)
+        X(refuses_a_host_in_trailers, "0\r\nhost: a\r\n\r\n", HTTP1_BAD_TRAILER) \
+        X(refuses_a_trailer_field_in_trailers, "0\r\nTrailer: a\r\n\r\n", HTTP1_BAD_TRAILER)
 #define ONE(name, bytes, reason)               \
         static void name(void **state)         \
         {                                      \

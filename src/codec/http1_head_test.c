@@ -135,6 +135,8 @@ static void refuse(const char *answers, sj_str text, http1_reason reason)
         X(refuses_1d_in_a_value, "GET / HTTP/1.1\r\n" HOST "A: b\x1d" "c\r\n", HTTP1_BAD_VALUE) \
         X(refuses_1e_in_a_value, "GET / HTTP/1.1\r\n" HOST "A: b\x1e" "c\r\n", HTTP1_BAD_VALUE) \
         X(refuses_7f_in_a_value, "GET / HTTP/1.1\r\n" HOST "A: b\x7f" "c\r\n", HTTP1_BAD_VALUE) \
+        X(refuses_7f_deep_in_a_value, \
+          "GET / HTTP/1.1\r\n" HOST "A: 0123456789\x7f" "1234567890123456789012345\r\n", HTTP1_BAD_VALUE) \
         X(refuses_a_control_deep_in_a_value, \
           "GET / HTTP/1.1\r\n" HOST "A: 0123456789012345678901234567890\x01" "1\r\n", HTTP1_BAD_VALUE) \
         X(refuses_length_and_encoding, "POST / HTTP/1.1\r\n" HOST \

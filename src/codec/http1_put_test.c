@@ -43,6 +43,7 @@ static void writes_chunks(void **state)
         assert_int_equal(http1_put_end(&out), 0);
         assert_true(sj_str_equal(buf_str(&out), SJ_STR("1a\r\n\r\n0\r\n\r\n")));
         assert_int_equal(http1_put_chunk(&out, 0), -EINVAL);
+        assert_int_equal(http1_put_chunk(&out, HTTP1_LENGTH_MAX + 1), -EINVAL);
         buf_fini(&out);
 }
 

@@ -139,6 +139,8 @@ static void refuses(void **state)
                 {{"http://[1:2:3:4:5:6:7:8:9]/", 27}, URL_BAD_HOST},
                 {{"http://[::1:2:3:4:5:6:7:8]/", 27}, URL_BAD_HOST},
                 {{"http://[1::2::3]/", 17}, URL_BAD_HOST},
+                {{"http://[1:2:3:4:5:6:7:]/", 24}, URL_BAD_HOST},
+                {{"http://[::1:2:3:4:5:6:1.2.3.4]/", 31}, URL_BAD_HOST},
                 {{"http://[12345::]/", 17}, URL_BAD_HOST},
                 {{"http://[::1%25eth0]/", 20}, URL_BAD_HOST},
                 {{"http://[v1.a]/", 14}, URL_BAD_HOST},
@@ -170,6 +172,10 @@ static void refuses_what_is_too_long(void **state)
         memset(text, 'a', sizeof(text));
         memcpy(text, "http://a/", 9);
         assert_int_equal(url_parse(*state, (sj_str){text, URL_MAX}, &u), URL_OK);
+        assert_int_equal(url_parse(*state, (sj_str){text, URL_MAX + 1}, &u), URL_TOO_LONG);
+        /* Also when its normal form would not be. */
+        for (size_t i = 9; i + 1 < sizeof(text); i += 2)
+                memcpy(text + i, "./", 2);
         assert_int_equal(url_parse(*state, (sj_str){text, URL_MAX + 1}, &u), URL_TOO_LONG);
         /* Encoding makes it too long. */
         memset(text + 9, '\xc3', 4000);
