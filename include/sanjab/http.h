@@ -51,7 +51,7 @@ typedef enum sj_http_step {
         SJ_HTTP_STEP_PROXY,    /* the proxy has refused: -EACCES, -EPROTO */
         SJ_HTTP_STEP_TLS,      /* -EKEYREJECTED, -EPROTO */
         SJ_HTTP_STEP_SEND,     /* -EPIPE, -ECONNRESET; or the error of the body's source */
-        SJ_HTTP_STEP_RECEIVE,  /* the connection broke: -ECONNRESET, -EPIPE closed too early */
+        SJ_HTTP_STEP_RECEIVE,  /* the connection broke: -ECONNRESET, -EPIPE, -EPROTO in TLS */
         SJ_HTTP_STEP_PROTOCOL, /* what came is not HTTP as it should be: -EPROTO */
         SJ_HTTP_STEP_LIMIT,    /* larger than a limit: -EMSGSIZE */
         SJ_HTTP_STEP_REDIRECT, /* -ELOOP too many, -EACCES refused, -EPROTO nonsense */
@@ -83,10 +83,11 @@ typedef struct sj_http_response sj_http_response;
 
 /* 0 and NULL stand for the values in brackets. A time of SJ_NEVER is no limit. */
 typedef struct sj_http_options {
-        sj_time total_limit;       /* [5 min] from the call to the last byte of the response */
-        sj_time connect_limit;     /* [30 s] for name, connection, proxy and TLS together */
-        sj_time idle_limit;        /* [60 s] while nothing moves */
-        sj_time keep_alive;        /* [15 s] that an unused connection is kept */
+        sj_time total_limit;   /* [5 min] from the call to the last byte of the response */
+        sj_time connect_limit; /* [30 s] for name, connection, proxy and TLS together */
+        sj_time idle_limit;    /* [60 s] while nothing moves */
+        sj_time keep_alive; /* [15 s] that an unused connection is kept; then the next use closes it
+                             */
         unsigned connections;      /* [100] open at once; who comes later waits in line */
         unsigned host_connections; /* [no limit] of them, to one host and port */
         unsigned redirects;        /* [10] followed at most; see also sj_http_request */
@@ -172,29 +173,14 @@ typedef struct sj_http_request {
 SJ_PUBLIC int sj_http_fetch(sj_http_session *session, const sj_http_request *request,
                             sj_http_response **ret, sj_http_error *why, sj_time deadline);
 
-static inline int sj_http_get(sj_http_session *session, const char *url, sj_http_response **ret,
-                              sj_http_error *why, sj_time deadline)
-{
-        const sj_http_request request = {.method = "GET", .url = url};
-        return sj_http_fetch(session, &request, ret, why, deadline);
-}
-
-static inline int sj_http_head(sj_http_session *session, const char *url, sj_http_response **ret,
-                               sj_http_error *why, sj_time deadline)
-{
-        const sj_http_request request = {.method = "HEAD", .url = url};
-        return sj_http_fetch(session, &request, ret, why, deadline);
-}
-
-static inline int sj_http_post(sj_http_session *session, const char *url, const char *content_type,
-                               sj_str body, sj_http_response **ret, sj_http_error *why,
-                               sj_time deadline)
-{
-        const sj_http_header type = {"Content-Type", content_type};
-        const sj_http_request request = {
-                .method = "POST", .url = url, .headers = &type, .n_headers = 1, .body = body};
-        return sj_http_fetch(session, &request, ret, why, deadline);
-}
+/* A GET, a HEAD, and a POST of these bytes, without more ado. */
+SJ_PUBLIC int sj_http_get(sj_http_session *session, const char *url, sj_http_response **ret,
+                          sj_http_error *why, sj_time deadline);
+SJ_PUBLIC int sj_http_head(sj_http_session *session, const char *url, sj_http_response **ret,
+                           sj_http_error *why, sj_time deadline);
+SJ_PUBLIC int sj_http_post(sj_http_session *session, const char *url, const char *content_type,
+                           sj_str body, sj_http_response **ret, sj_http_error *why,
+                           sj_time deadline);
 
 /* ── Responses ───────────────────────────────────────────────────────────────────────────── */
 

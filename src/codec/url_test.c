@@ -140,6 +140,7 @@ static void refuses(void **state)
                 {{"http://[::1:2:3:4:5:6:7:8]/", 27}, URL_BAD_HOST},
                 {{"http://[1::2::3]/", 17}, URL_BAD_HOST},
                 {{"http://[1:2:3:4:5:6:7:]/", 24}, URL_BAD_HOST},
+                {{"http://[1:2:3:4:5:6:7:8:]/", 26}, URL_BAD_HOST},
                 {{"http://[::1:2:3:4:5:6:1.2.3.4]/", 31}, URL_BAD_HOST},
                 {{"http://[12345::]/", 17}, URL_BAD_HOST},
                 {{"http://[::1%25eth0]/", 20}, URL_BAD_HOST},

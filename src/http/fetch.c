@@ -351,3 +351,26 @@ int sj_http_fetch(sj_http_session *session, const sj_http_request *request, sj_h
         *ret = p;
         return 0;
 }
+
+int sj_http_get(sj_http_session *session, const char *url, sj_http_response **ret,
+                sj_http_error *why, sj_time deadline)
+{
+        const sj_http_request request = {.method = "GET", .url = url};
+        return sj_http_fetch(session, &request, ret, why, deadline);
+}
+
+int sj_http_head(sj_http_session *session, const char *url, sj_http_response **ret,
+                 sj_http_error *why, sj_time deadline)
+{
+        const sj_http_request request = {.method = "HEAD", .url = url};
+        return sj_http_fetch(session, &request, ret, why, deadline);
+}
+
+int sj_http_post(sj_http_session *session, const char *url, const char *content_type, sj_str body,
+                 sj_http_response **ret, sj_http_error *why, sj_time deadline)
+{
+        const sj_http_header type = {"Content-Type", content_type};
+        const sj_http_request request = {
+                .method = "POST", .url = url, .headers = &type, .n_headers = 1, .body = body};
+        return sj_http_fetch(session, &request, ret, why, deadline);
+}
