@@ -122,8 +122,8 @@ typedef struct task_host {
 /*
  * Runs the task with these arguments, here and now: checks them against its parameters (a wrong
  * count, name or type makes it fail with TypeError, in Python's words), calls the body, and
- * writes what came of it. `request` is the caller's, filled but for `arena` and `internal`. Whatever the
- * task does is in *ret; the call itself fails with -ENOMEM only.
+ * writes what came of it. `request` is the caller's, filled but for `arena` and `internal`.
+ * Whatever the task does is in *ret; the call itself fails with -ENOMEM only.
  */
 int task_run(const sj_task *task, sj_task_request *request, const task_host *host,
              const sj_json *args, const sj_json *kwargs, sj_arena *arena, task_return *ret);
