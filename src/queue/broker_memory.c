@@ -326,8 +326,10 @@ static void memory_plan_fini(memory_store *s, memory_plan *p, const broker_settl
 {
         for (size_t i = 0; p->blocks && i < x->n_results; i++) {
                 free(p->blocks[i]);
-                if (p->owners[i])
-                        memory_tidy(s, p->owners[i]);
+                /* By its id: two results may have had the same owner, which is gone by now. */
+                memory_task *t = memory_find(s, x->results[i].id);
+                if (t)
+                        memory_tidy(s, t);
         }
         free(p->staged);
         free(p->owners);
@@ -433,7 +435,6 @@ static int memory_settle_one(memory_broker *b, broker_settlement *x, sj_wall now
                 p.blocks[i] = NULL;
                 if (p.owners[i]->phase == MEMORY_IDLE)
                         memory_set_due(s, p.owners[i], memory_later(now, b->base.result_expires));
-                p.owners[i] = NULL;
         }
         memory_end_delivery(b, t, &p, x, now);
         memory_plan_fini(s, &p, x);
