@@ -153,6 +153,7 @@ SJ_PUBLIC int sj_send_task(sj_app *app, const char *name, const char *args, cons
  * A call of a task by its name, not yet made; args and kwargs as for sj_send_task, call may be
  * NULL. NULL when there is no memory or an argument is wrong; every function that takes a
  * signature answers -EINVAL to NULL, so that one check is enough. The caller owns it.
+ * Of the call its key, max_deliveries, parent and deadline do not go into a signature.
  */
 SJ_PUBLIC sj_signature *sj_signature_new(const char *name, const char *args, const char *kwargs,
                                          const sj_call *call);

@@ -152,7 +152,7 @@ broker_lease *broker_lease_new(const broker_lease *lease);
 typedef struct broker_claim {
         const sj_str *queues; /* the first has no precedence; with one priority they take turns */
         size_t n_queues;
-        sj_str worker;    /* who: for people, and for broker_release */
+        sj_str worker;    /* who: for people */
         sj_time duration; /* 0: BROKER_LEASE_DEFAULT */
 } broker_claim;
 
