@@ -110,7 +110,8 @@ static int prepare(const char *path, sources *s, const char **ret, buf *error)
         if (r >= 0)
                 r = os_stat_path(real, true, &stat);
         if (r < 0)
-                return complain(error, r, "the tasks, %s: %s", path, sj_strerror(r));
+                return complain(error, r, "the tasks cannot be read from %s: %s", path,
+                                sj_strerror(r));
         const char *copy = sj_arena_strndup(s->arena, real, strlen(real));
         if (!copy)
                 return -ENOMEM;
