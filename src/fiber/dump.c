@@ -60,23 +60,20 @@ static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time
 {
         print(out, "%*sfiber \"%s\" (%s)%s: ", depth, "", sj_fiber_name(f), f->where,
               fiber_is_cancelled(f) ? " cancelled" : "");
-        switch (f->state) {
-        case FIBER_READY:
-                print(out, "ready\n");
-                break;
-        case FIBER_RUNNING:
-                print(out, "running\n");
-                break;
-        case FIBER_ENDED:
+        if (f->has_ended) {
                 print(out, "ended with %d\n", f->result);
                 return;
-        case FIBER_WAITING:
+        }
+        if (f == fiber_current()) {
+                print(out, "running\n");
+        } else if (!f->wait || f->wait->over) {
+                print(out, "ready\n");
+        } else {
                 print(out, "waits for %s", f->wait->what);
                 if (heap_holds(&f->wait->timer.node))
                         print(out, ", at most %lld ms more",
                               (long long)((f->wait->timer.node.key - now) / SJ_MS));
                 print(out, ", since %lld ms\n", (long long)((now - f->wait->since) / SJ_MS));
-                break;
         }
         print_calls(out, depth + 2 * INDENT, f);
 }
@@ -101,7 +98,7 @@ static const sj_fiber *first_in(const scope *s)
 /* The next fiber of the tree in order, without recursion: the tree may be deeper than a stack. */
 static const sj_fiber *next_fiber(const sj_fiber *f, int *depth)
 {
-        const sj_fiber *child = f->state == FIBER_ENDED ? NULL : first_in(f->inner);
+        const sj_fiber *child = f->has_ended ? NULL : first_in(f->inner);
         if (child) {
                 *depth += INDENT;
                 return child;

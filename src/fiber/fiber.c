@@ -3,7 +3,7 @@
  * Fibers: how they begin, change places and end.
  *
  * A fiber that gives up the processor goes straight to the next that is ready; only when none is,
- * or when `budget` switches have passed without a look at the world, does it go to the thread's
+ * or when SWITCHES_A_POLL have passed without a look at the world, does it go to the thread's
  * own stack, where the loop is polled:
  *
  *         thread's stack: poll ─► fiber ─► fiber ─► fiber ─► ... ─► poll
@@ -33,10 +33,10 @@ static sj_fiber *fiber_new(fiber_loop *fl)
 {
 #if SANITIZE_ADDRESS
         /* So that the use of a handle after its scope is seen. */
-        return calloc(1, sizeof(sj_fiber));
+        return aligned_alloc(_Alignof(sj_fiber), sizeof(sj_fiber));
 #endif
         if (!fl->free_fibers) {
-                fiber_slab *slab = calloc(1, sizeof(*slab));
+                fiber_slab *slab = aligned_alloc(_Alignof(fiber_slab), sizeof(*slab));
                 if (!slab)
                         return NULL;
                 slab->next = fl->slabs;
@@ -64,58 +64,14 @@ void fiber_free(fiber_loop *fl, sj_fiber *f)
 
 /* ── Switching ───────────────────────────────────────────────────────────────────────────── */
 
-void fiber_make_ready(sj_fiber *f)
-{
-        f->state = FIBER_READY;
-        loop_ready(&fiber_loop_of_thread->loop, &f->ready);
-}
-
-/* What the one that runs next does first: bury the one that has ended. */
-static inline void after_switch(fiber_loop *fl)
+void fiber_bury(fiber_loop *fl)
 {
         sj_fiber *f = fl->leaving;
-        if (__builtin_expect(!f, 1))
-                return;
         fl->leaving = NULL;
         context_fini(&f->context);
         stack_free(&fl->stacks, f->stack);
         if (!f->has_handle)
                 fiber_free(fl, f);
-}
-
-static inline void set_current(fiber_loop *fl, sj_fiber *f)
-{
-        atomic_store_explicit(&fl->current, f, memory_order_relaxed);
-        uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
-        atomic_store_explicit(&fl->switches, switches + 1, memory_order_release);
-}
-
-/* Where to go now: the next fiber, or the thread's own stack. */
-static inline context *next_context(fiber_loop *fl)
-{
-        list *node = NULL;
-        if (__builtin_expect(fl->budget > 0, 1)) {
-                fl->budget--;
-                node = loop_next(&fl->loop);
-        }
-        if (!node) {
-                set_current(fl, NULL);
-                return &fl->root_context;
-        }
-        sj_fiber *next = container_of(node, sj_fiber, ready);
-        set_current(fl, next);
-        return &next->context;
-}
-
-void fiber_switch_away(sj_fiber *f)
-{
-        fiber_loop *fl = fiber_loop_of_thread;
-        context *to = next_context(fl);
-        if (to != &f->context) {
-                context_switch(&f->context, to);
-                after_switch(fl);
-        }
-        f->state = FIBER_RUNNING;
 }
 
 /* ── A fiber's life ──────────────────────────────────────────────────────────────────────── */
@@ -133,18 +89,17 @@ static __attribute__((noreturn)) void fiber_end(fiber_loop *fl, sj_fiber *f, int
         if (f->inner)
                 debug_abort(f, "returned without leaving a scope that it had entered");
         f->result = result;
-        f->state = FIBER_ENDED;
+        f->has_ended = true;
         scope_child_ended(f->owner, f);
         fl->leaving = f;
-        context_switch_last(&f->context, next_context(fl));
+        context_switch_last(&f->context, fiber_next_context(fl));
 }
 
 static void fiber_body(void *arg)
 {
         sj_fiber *f = arg;
         fiber_loop *fl = fiber_loop_of_thread;
-        after_switch(fl);
-        f->state = FIBER_RUNNING;
+        fiber_after_switch(fl);
         fiber_end(fl, f, f->fn(f->arg));
 }
 
@@ -167,6 +122,7 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         f->owner = s;
         f->wait = NULL;
         f->cancelled = f->stop = s->cancelled;
+        f->has_ended = false;
         f->has_handle = ret != NULL;
         f->failed_unseen = false;
         f->fn = fn;
@@ -218,7 +174,7 @@ const char *sj_fiber_name(const sj_fiber *f)
 
 bool sj_fiber_done(const sj_fiber *f, int *ret_result)
 {
-        if (f->state != FIBER_ENDED)
+        if (!f->has_ended)
                 return false;
         if (ret_result)
                 *ret_result = f->result;
@@ -283,13 +239,13 @@ static void tidy_later(fiber_loop *fl)
 static void run_until_empty(fiber_loop *fl)
 {
         while (fl->root.alive > 0) {
-                fl->budget = os_simulated ? (unsigned)os_choose(8) : SWITCHES_A_POLL;
-                list *node = loop_next(&fl->loop);
-                if (node) {
-                        sj_fiber *f = container_of(node, sj_fiber, ready);
-                        set_current(fl, f);
-                        context_switch(&fl->root_context, &f->context);
-                        after_switch(fl);
+                uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
+                /* To the first fiber, from it to so many others, and back. */
+                fl->poll_at = switches + 2 + (os_simulated ? os_choose(8) : SWITCHES_A_POLL);
+                context *to = fiber_next_context(fl);
+                if (to != &fl->root_context) {
+                        context_switch(&fl->root_context, to);
+                        fiber_after_switch(fl);
                 }
                 tidy_later(fl);
                 if (fl->root.alive > 0 && loop_poll(&fl->loop, true) < 0)

@@ -23,36 +23,32 @@
 #include <assert.h>
 #include <stdatomic.h>
 
-typedef enum fiber_state {
-        FIBER_READY,
-        FIBER_RUNNING,
-        FIBER_WAITING,
-        FIBER_ENDED,
-} fiber_state;
-
 typedef struct scope scope;
 
-struct sj_fiber {
-        list ready; /* in the loop's ready queue */
+/* By cache lines: what a switch touches; what its life touches; the rest. */
+struct __attribute__((aligned(64))) sj_fiber {
+        loop_task ready; /* first: what the loop hands out is the fiber */
         context context;
-        stack *stack;
-        scope *inner;      /* the innermost scope that it has open, or NULL */
-        scope *owner;      /* the scope it was spawned into */
-        struct wait *wait; /* what it waits for, while FIBER_WAITING */
-        fiber_state state;
-        int result;         /* when FIBER_ENDED */
+        struct wait *wait;  /* what it waits for, or waited for when it is not over; else NULL */
+        int result;         /* when it has ended */
+        bool has_ended;     /* else it runs, if it is the current one; or waits; or is ready */
         bool stop;          /* its blocking calls say -ECANCELED: fiber_is_cancelled */
         bool cancelled;     /* by sj_cancel or its owner; scopes inside may be shielded */
         bool has_handle;    /* freed when its owner is left, not when it ends */
         bool failed_unseen; /* it failed, and nobody has been told yet */
-        list sibling;       /* in owner->fibers */
-        list ended;         /* in owner->ended, until sj_scope_next gave it */
-        list joiners;       /* clauses that wait for its end; data: set when it tells the result */
+
+        stack *stack;
+        scope *inner;                    /* the innermost scope that it has open, or NULL */
+        scope *owner;                    /* the scope it was spawned into */
+        list sibling;                    /* in owner->fibers */
+        list joiners;                    /* clauses; data: set when it tells the result */
         struct sj_fiber *next_cancelled; /* worklist of scope_cancel; or next free struct */
+
         sj_fn *fn;
         void *arg;
         const char *_Atomic name; /* atomic: the watchdog's thread looks at these two */
         const char *_Atomic where;
+        list ended; /* in owner->ended, until sj_scope_next gave it */
 };
 
 /* What sj_scope holds; may_alias, since it lies in the caller's storage of another type. */
@@ -89,8 +85,8 @@ typedef struct fiber_loop {
         sj_fiber *free_fibers;
         struct fiber_slab *slabs;
         sj_fiber *leaving; /* it has ended, and its stack is still under it */
-        unsigned budget;   /* switches until the next poll */
         _Atomic uint64_t switches;
+        uint64_t poll_at; /* the loop is polled when so many switches have been */
         scope root;
         struct fd_record **fd_table; /* by descriptor */
         size_t fd_table_size;
@@ -126,10 +122,48 @@ static inline bool fiber_is_cancelled(const sj_fiber *f)
         return f->inner ? f->inner->cancelled : f->cancelled;
 }
 
+static inline void fiber_make_ready(sj_fiber *f)
+{
+        loop_ready(&fiber_loop_of_thread->loop, &f->ready);
+}
+
+/*
+ * Where to go now: the next fiber, or the thread's own stack. `switches` changes first, so that
+ * the watchdog, if it reads a new current, finds that they have moved.
+ */
+static inline context *fiber_next_context(fiber_loop *fl)
+{
+        uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed) + 1;
+        atomic_store_explicit(&fl->switches, switches, memory_order_relaxed);
+        loop_task *task = NULL;
+        if (__builtin_expect(switches < fl->poll_at, 1))
+                task = loop_next(&fl->loop);
+        sj_fiber *next = task ? container_of(task, sj_fiber, ready) : NULL;
+        atomic_store_explicit(&fl->current, next, memory_order_release);
+        return next ? &next->context : &fl->root_context;
+}
+
 /* fiber.c */
-void fiber_make_ready(sj_fiber *f);
+void fiber_bury(fiber_loop *fl);
+
+/* What the one that runs next does first: bury the one that has ended. */
+static inline void fiber_after_switch(fiber_loop *fl)
+{
+        if (__builtin_expect(fl->leaving != NULL, 0))
+                fiber_bury(fl);
+}
+
 /* Gives up the processor; returns when somebody has made the fiber ready and it is its turn. */
-void fiber_switch_away(sj_fiber *f);
+static inline __attribute__((always_inline)) void fiber_switch_away(sj_fiber *f)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        context *to = fiber_next_context(fl);
+        if (to != &f->context) {
+                context_switch(&f->context, to);
+                fiber_after_switch(fl);
+        }
+}
+
 /* Frees an ended fiber's struct. */
 void fiber_free(fiber_loop *fl, sj_fiber *f);
 /* Tells that somebody has been told of the fiber's failure. */

@@ -11,7 +11,7 @@ int sj_join(sj_fiber *f, sj_time deadline)
         int r = fiber_check_of(fiber_current());
         if (r < 0)
                 return r;
-        if (f->state == FIBER_ENDED) {
+        if (f->has_ended) {
                 fiber_seen(f);
                 return f->result;
         }
@@ -26,7 +26,7 @@ int sj_join(sj_fiber *f, sj_time deadline)
 /* Waits for the end, and is told nothing: 0, or why it was not waited for. */
 static int wait_for_end(sj_fiber *f, sj_time deadline)
 {
-        if (f->state == FIBER_ENDED)
+        if (f->has_ended)
                 return 0;
         if (f == fiber_current())
                 return -EDEADLK;
@@ -59,7 +59,7 @@ int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadline)
 static size_t first_ended(sj_fiber *const f[], size_t n)
 {
         size_t i = 0;
-        while (i < n && f[i]->state != FIBER_ENDED)
+        while (i < n && !f[i]->has_ended)
                 i++;
         return i;
 }

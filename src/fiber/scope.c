@@ -14,7 +14,7 @@
 
 static void push_fiber(sj_fiber *f, sj_fiber **work)
 {
-        if (f->cancelled || f->state == FIBER_ENDED)
+        if (f->cancelled || f->has_ended)
                 return;
         f->cancelled = true;
         f->next_cancelled = *work;

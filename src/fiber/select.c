@@ -73,7 +73,7 @@ static int enter_recv(sj_case *c, slot *s, clause *waiter)
 
 static int try_fiber(sj_case *c)
 {
-        if (c->fiber->state != FIBER_ENDED)
+        if (!c->fiber->has_ended)
                 return NOT_YET;
         fiber_seen(c->fiber);
         return c->fiber->result;

@@ -80,7 +80,6 @@ static int run_wait(wait *w, clause clauses[], size_t n, sj_time deadline, const
                 loop_timer_set(&fiber_loop_of_thread->loop, &w->timer, deadline);
         }
         f->wait = w;
-        f->state = FIBER_WAITING;
         fiber_switch_away(f);
         f->wait = NULL;
         if (ret && w->fired)

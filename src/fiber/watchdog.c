@@ -25,6 +25,15 @@ typedef struct watchdog {
         bool reported;
 } watchdog;
 
+/* With AddressSanitizer the fiber may be freed at this moment: then they are thrown away. */
+__attribute__((no_sanitize("address"))) static void read_names(const sj_fiber *f,
+                                                               const char **ret_name,
+                                                               const char **ret_where)
+{
+        *ret_name = atomic_load_explicit(&f->name, memory_order_relaxed);
+        *ret_where = atomic_load_explicit(&f->where, memory_order_relaxed);
+}
+
 static void look(watchdog *w)
 {
         fiber_loop *fl = w->fl;
@@ -36,11 +45,11 @@ static void look(watchdog *w)
                 w->reported = false;
                 return;
         }
-        sj_fiber *f = atomic_load_explicit(&fl->current, memory_order_relaxed);
+        sj_fiber *f = atomic_load_explicit(&fl->current, memory_order_acquire);
         if (!f || w->reported || now - w->since < w->limit)
                 return;
-        const char *name = atomic_load_explicit(&f->name, memory_order_relaxed);
-        const char *where = atomic_load_explicit(&f->where, memory_order_relaxed);
+        const char *name, *where;
+        read_names(f, &name, &where);
         atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&fl->switches, memory_order_relaxed) != switches)
                 return;

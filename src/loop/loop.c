@@ -16,7 +16,7 @@ enum { EVENTS_A_TURN = 128 };
 int loop_init(struct sj_loop *loop)
 {
         *loop = (struct sj_loop){0};
-        list_init(&loop->ready);
+        loop->last = &loop->first;
         loop->now = os_now();
         return os_poller_new(&loop->poller);
 }
@@ -70,15 +70,22 @@ void loop_fini(struct sj_loop *loop)
         loop->poller = NULL;
 }
 
-list *loop_choose(struct sj_loop *loop)
+void loop_choose(struct sj_loop *loop)
 {
         size_t n = 0;
-        list_for_each (node, &loop->ready)
+        for (const loop_task *t = loop->first; t; t = t->next)
                 n++;
-        list *node = loop->ready.next;
+        loop_task **at = &loop->first;
         for (size_t skip = os_choose(n); skip > 0; skip--)
-                node = node->next;
-        return node;
+                at = &(*at)->next;
+        loop_task *chosen = *at;
+        *at = chosen->next;
+        if (!chosen->next)
+                loop->last = at;
+        chosen->next = loop->first;
+        loop->first = chosen;
+        if (!chosen->next)
+                loop->last = &chosen->next;
 }
 
 void loop_timer_set(struct sj_loop *loop, loop_timer *timer, sj_time moment)
@@ -187,7 +194,7 @@ static int poll_fds(struct sj_loop *loop, bool block)
 int loop_poll(struct sj_loop *loop, bool block)
 {
         int r = 0;
-        block = block && list_empty(&loop->ready);
+        block = block && !loop->first;
         if (block || loop->fds > 0 || os_simulated)
                 r = poll_fds(loop, block);
         loop->now = os_now();

@@ -14,6 +14,11 @@
 #include "base/list.h"
 #include "os/os.h"
 
+/* What can run, embedded in what it is for. */
+typedef struct loop_task {
+        struct loop_task *next;
+} loop_task;
+
 /* A timer, embedded in what it is for. Zeroed: not set. */
 typedef struct loop_timer {
         heap_node node;
@@ -49,7 +54,8 @@ typedef struct loop_annex {
 } loop_annex;
 
 struct sj_loop {
-        list ready; /* what can run, oldest first; the nodes' owner is the runner's matter */
+        loop_task *first; /* what can run, oldest first; to run it is its owner's matter */
+        loop_task **last; /* where the next goes */
         heap timers;
         os_poller *poller;
         sj_time now; /* of the last turn */
@@ -66,25 +72,29 @@ void loop_fini(struct sj_loop *loop);
 /* The last turn, when nothing waits any more: runs what was posted before. */
 void loop_drain(struct sj_loop *loop);
 
-static inline void loop_ready(struct sj_loop *loop, list *node)
+static inline void loop_ready(struct sj_loop *loop, loop_task *task)
 {
-        list_append(&loop->ready, node);
+        task->next = NULL;
+        *loop->last = task;
+        loop->last = &task->next;
 }
 
-/* Under the simulator the seed chooses which of those that are ready is the next. */
-list *loop_choose(struct sj_loop *loop);
+/* Under the simulator the seed chooses which of those that are ready is the next: made the first.
+ */
+void loop_choose(struct sj_loop *loop);
 
 /* The next that is ready, taken out, or NULL: the oldest, but for the simulator. */
-static inline list *loop_next(struct sj_loop *loop)
+static inline loop_task *loop_next(struct sj_loop *loop)
 {
-        list *node = loop->ready.next;
-        if (node == &loop->ready)
+        if (!loop->first)
                 return NULL;
         if (__builtin_expect(os_simulated, 0))
-                node = loop_choose(loop);
-        node->prev->next = node->next;
-        node->next->prev = node->prev;
-        return node;
+                loop_choose(loop);
+        loop_task *task = loop->first;
+        loop->first = task->next;
+        if (!loop->first)
+                loop->last = &loop->first;
+        return task;
 }
 
 /*
