@@ -26,14 +26,15 @@
  * enough others. A fresh slot gets its guard when it is first taken, so that starting a loop
  * costs nothing for the slots that it never uses.
  *
- * Depth: a stack that has been used deeply keeps its pages. When it comes back, a few words at the
- * end of its highest page are read, where it has been if it went further; only when they are not
- * all zero, a few of the page below the part that it may keep. That one may never have been
- * touched: then it reads as zero, at the price of a fault, but not of memory. If that is not zero
- * either, the pages below are given back. So the common fiber needs no call to the system, nor a
- * fault. A frame with a large array that is never filled may step over all the words: then the
- * pages are kept until the slab's end, which is no error. Valgrind, which takes all below the
- * stack pointer for undefined, would object, so there nothing is looked for.
+ * Depth: a stack that has been used deeply keeps its pages. When it comes back, a few words in the
+ * last line of its highest page are read, where it has been if it went further; when it turns
+ * cold, a few more of that page, which would cost the common fiber a line of the cache each. Only
+ * when they are not all zero, a few of the page below the part that it may keep. That one may
+ * never have been touched: then it reads as zero, at the price of a fault, but not of memory. If
+ * that is not zero either, the pages below are given back. So the common fiber needs no call to
+ * the system, nor a fault. A frame with a large array that is never filled may step over all the
+ * words: then the pages are kept until the slab's end, which is no error. Valgrind, which takes
+ * all below the stack pointer for undefined, would object, so there nothing is looked for.
  */
 #include "fiber/stack.h"
 
@@ -44,11 +45,10 @@
 
 enum {
         LINE = 64,
-        PAGE = 4096,
+        PAGE = STACK_PAGE,
         COLOURS = 32,
         SLOTS_FIRST = 8, /* of a pool's first slab */
         SLOTS = 64,
-        HOT_MAX = 64,
         KEEP = 32 * 1024,  /* what a stack keeps, from its top */
         PROBES = 8,        /* words read in a page            */
         COLD_MIN = 512,    /* so many unused stacks are always kept */
@@ -274,13 +274,10 @@ void stack_pool_fini(stack_pool *pool)
         *pool = (stack_pool){.object_size = 0};
 }
 
-int stack_alloc(stack_pool *pool, stack **ret)
+int stack_alloc_cold(stack_pool *pool, stack **ret)
 {
-        stack *s = pool->hot;
-        if (s) {
-                pool->hot = s->next;
-                pool->n_hot--;
-        } else if (!list_empty(&pool->with_cold)) {
+        stack *s;
+        if (!list_empty(&pool->with_cold)) {
                 s = cold_pop(pool);
         } else {
                 int r = fresh_pop(pool, &s);
@@ -303,20 +300,19 @@ static void hot_keep(stack_pool *pool, unsigned n)
         pool->n_hot = n;
         while (cold) {
                 stack *next = cold->next;
+                if (pool->probe && was_deep(cold))
+                        trim(cold);
                 cold_push(pool, cold);
                 cold = next;
         }
 }
 
-void stack_free(stack_pool *pool, stack *s)
+void stack_free_more(stack_pool *pool, stack *s)
 {
         if (pool->probe && was_deep(s))
                 trim(s);
-        s->next = pool->hot;
-        pool->hot = s;
-        pool->in_use--;
-        if (++pool->n_hot > HOT_MAX) {
-                hot_keep(pool, HOT_MAX / 2);
+        if (pool->n_hot > STACK_HOT_MAX) {
+                hot_keep(pool, STACK_HOT_MAX / 2);
                 cold_shrink(pool);
         }
 }

@@ -59,10 +59,10 @@ void stack_pool_fini(stack_pool *pool);
  * Takes a stack. Its object is zero when the stack is used for the first time, and else as it was
  * left. -ENOMEM; -ENOBUFS the limit on mappings is reached: the pool is as before.
  */
-int stack_alloc(stack_pool *pool, stack **ret);
+static inline int stack_alloc(stack_pool *pool, stack **ret);
 
 /* Gives it back; nobody may be running on it. Memory of the object stays readable until reuse. */
-void stack_free(stack_pool *pool, stack *s);
+static inline void stack_free(stack_pool *pool, stack *s);
 
 /*
  * Whether many more were in use lately than now: a loop that then finds nothing to do for a second
@@ -74,5 +74,44 @@ void stack_pool_tidy(stack_pool *pool);
 
 /* The stack whose memory or guard holds the address, or NULL. Safe in a signal handler. */
 stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guard);
+
+/* ── The common paths of the two ─────────────────────────────────────────────────────────── */
+
+enum { STACK_PAGE = 4096, STACK_HOT_MAX = 128 };
+
+int stack_alloc_cold(stack_pool *pool, stack **ret);
+/* What must be done now and then when a stack is freed: its depth, too many that are hot. */
+void stack_free_more(stack_pool *pool, stack *s);
+
+static inline int stack_alloc(stack_pool *pool, stack **ret)
+{
+        stack *s = pool->hot;
+        if (__builtin_expect(!s, 0))
+                return stack_alloc_cold(pool, ret);
+        pool->hot = s->next;
+        pool->n_hot--;
+        pool->in_use++;
+        *ret = s;
+        return 0;
+}
+
+/* Whether the end of its highest page was written to. An instrumented build would object. */
+__attribute__((no_sanitize("address", "thread"))) static inline bool stack_seems_deep(
+        const stack *s)
+{
+        const volatile uintptr_t *end =
+                (const volatile uintptr_t *)(const void *)(s->low + STACK_SIZE - STACK_PAGE);
+        return (end[0] | end[2] | end[4] | end[6]) != 0;
+}
+
+static inline void stack_free(stack_pool *pool, stack *s)
+{
+        s->next = pool->hot;
+        pool->hot = s;
+        pool->in_use--;
+        if (__builtin_expect(++pool->n_hot > STACK_HOT_MAX || (pool->probe && stack_seems_deep(s)),
+                             0))
+                stack_free_more(pool, s);
+}
 
 #endif
