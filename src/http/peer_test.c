@@ -159,6 +159,7 @@ static void sweep(const char *text, const char *body, size_t whole_from)
                 } else {
                         expect_equal(o.code, -EPIPE);
                         expect_equal(o.why.step, SJ_HTTP_STEP_RECEIVE);
+                        expect(strstr(o.why.text, cut ? "in the middle" : "without an answer"));
                         expect(o.n <= strlen(body) && memcmp(o.body, body, o.n) == 0);
                 }
         }
@@ -244,6 +245,40 @@ static int a_request_on_a_dead_connection_is_repeated_once(void *arg)
         rig_expect_failure(session, &(sj_http_request){.method = "POST", .url = server.url},
                            SJ_HTTP_STEP_RECEIVE, -EPIPE);
         expect_equal(server.accepted, 4);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return 0;
+}
+
+/* Begins its second answer, and breaks off. */
+static void break_off(sj_stream *s, void *arg)
+{
+        lines *l = arg;
+        if (rig_read_head(s, l->request, sizeof(l->request)) > 4) {
+                l->requests++;
+                (void)sj_write(s, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 38, SJ_NEVER);
+        }
+        if (rig_read_head(s, l->request, sizeof(l->request)) > 4) {
+                l->requests++;
+                (void)sj_write(s, "HTTP/1.1 2", 10, SJ_NEVER);
+        }
+        sj_stream_close(s);
+}
+
+static int a_request_whose_answer_had_begun_is_not_repeated(void *arg)
+{
+        (void)arg;
+        static lines l;
+        l = (lines){0};
+        rig server = {.script = break_off, .arg = &l};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session = rig_session((sj_http_options){0});
+        sj_http_response_free(rig_fetch(session, &(sj_http_request){.url = server.url}));
+        rig_expect_failure(session, &(sj_http_request){.url = server.url}, SJ_HTTP_STEP_RECEIVE,
+                           -EPIPE);
+        expect_equal(l.requests, 2);
+        expect_equal(server.accepted, 1);
         sj_http_session_free(session);
         rig_stop(&server, scope);
         return 0;
@@ -364,6 +399,10 @@ static int an_answer_before_the_end_of_the_body_is_an_answer(void *arg)
         expect_equal(sj_http_response_status(p), 413);
         rig_expect_body(p, "no");
         sj_http_response_free(p);
+        /* The rest of the body was never sent: the connection is of no more use. */
+        p = rig_fetch(session, &(sj_http_request){.url = server.url});
+        sj_http_response_free(p);
+        expect_equal(server.accepted, 2);
         sj_http_session_free(session);
         rig_stop(&server, scope);
         return 0;
@@ -564,6 +603,7 @@ static int a_proxy_may_refuse_a_tunnel(void *arg)
         X(an_answer_may_be_cut_anywhere)                            \
         X(gives_trailers)                                           \
         X(a_request_on_a_dead_connection_is_repeated_once)          \
+        X(a_request_whose_answer_had_begun_is_not_repeated)         \
         X(a_request_on_a_new_connection_is_not_repeated)            \
         X(a_connection_that_was_closed_meanwhile_is_not_used)       \
         X(bytes_after_the_answer_are_no_answer_to_the_next_request) \
