@@ -13,6 +13,9 @@
 
 static const broker_class *const broker_classes[] = {
         &broker_memory_class,
+#ifdef SANJAB_SQLITE
+        &broker_sqlite_class,
+#endif
 };
 
 int broker_open(const char *url, const broker_options *options, broker **ret, char *error,

@@ -375,6 +375,7 @@ struct broker_subscription {
 };
 
 extern const broker_class broker_memory_class;
+extern const broker_class broker_sqlite_class;
 
 static inline bool broker_can(const broker *b, broker_capability what)
 {

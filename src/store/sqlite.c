@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The thread of a file, and the jobs' way through it.
+ *
+ *            ┌► reads ──────────────────────────► done        of whatever kind, once: its future
+ *   inbox ───┼► writes ──► running ──► group ───► done        is set under the lock, so that the
+ *            └► awaits ◄─► running ─────────────► done        caller may go as soon as it has it
+ *
+ * A job is in one list, or RUNNING and in none. All lists but the running one may lose a job at
+ * any moment to its caller giving up, so that they are looked at under the lock only. A RUNNING
+ * job is left alone; it is marked unwanted and set free as soon as its function has returned.
+ *
+ * A turn of the thread: reads, one attempt at a group of writes, the awaits if something has
+ * changed, a checkpoint if the log is long, and then sleep until the next reason to wake. A lock
+ * of another process is never waited for but in that sleep, so reads go on meanwhile.
+ */
+#include "store/sqlite_db.h"
+
+#include "exec/await.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+        JOB_QUEUED,
+        JOB_RUNNING,
+        JOB_DONE,
+};
+
+enum {
+        FRAMES_MANY = 4096, /* pages in the log that ask for a checkpoint: 16 MiB */
+        FRAMES_STEP = 512,  /* and so many more for the next try, when one did not get through */
+};
+
+#define GROUP_TIME (20 * SJ_MS) /* how long one transaction gathers work */
+#define SLOW_TICK  SJ_SEC
+#define ONCE_TIME  SJ_SEC /* the most that one look takes, which does not wait for anything */
+#define IDLE_TIME  SJ_SEC /* without a commit, until the log is emptied */
+#define IDLE_RETRY (10 * SJ_SEC)
+
+void *sqlite_arg(sqlite_db *db)
+{
+        return db->options.arg;
+}
+
+/* ── Jobs ────────────────────────────────────────────────────────────────────────────────── */
+
+/* With the lock held. */
+static void sqlite_finish(sqlite_job *job, int result)
+{
+        list_remove(&job->node);
+        job->state = JOB_DONE;
+        job->result = result;
+        sj_future_set(&job->done, 0, NULL);
+}
+
+static void sqlite_finish_all(sqlite_db *db, list *jobs, int result)
+{
+        mutex_lock(&db->lock);
+        while (!list_empty(jobs)) {
+                sqlite_job *job = container_of(jobs->next, sqlite_job, node);
+                sqlite_finish(job, result < 0 ? result : job->result);
+        }
+        mutex_unlock(&db->lock);
+}
+
+/* The first of the list, to be run; NULL when it is empty. */
+static sqlite_job *sqlite_take(sqlite_db *db, list *jobs)
+{
+        mutex_lock(&db->lock);
+        list *node = list_pop(jobs);
+        sqlite_job *job = node ? container_of(node, sqlite_job, node) : NULL;
+        if (job)
+                job->state = JOB_RUNNING;
+        mutex_unlock(&db->lock);
+        return job;
+}
+
+/* After a run: into the list `next`, or done if that is NULL or nobody wants it any more. */
+static void sqlite_put(sqlite_db *db, sqlite_job *job, int result, list *next)
+{
+        mutex_lock(&db->lock);
+        if (!next || job->unwanted) {
+                sqlite_finish(job, result);
+        } else {
+                job->state = JOB_QUEUED;
+                job->result = result;
+                list_append(next, &job->node);
+        }
+        mutex_unlock(&db->lock);
+}
+
+/* Whether it was taken back in time; else it is done, or will be at once. */
+static bool sqlite_withdraw(sqlite_db *db, sqlite_job *job)
+{
+        mutex_lock(&db->lock);
+        bool queued = job->state == JOB_QUEUED;
+        if (queued)
+                list_remove(&job->node);
+        job->unwanted = true;
+        mutex_unlock(&db->lock);
+        return queued;
+}
+
+int sqlite_call(sqlite_db *db, sqlite_job *job, sj_time deadline)
+{
+        list_init(&job->node);
+        job->state = JOB_QUEUED;
+        job->unwanted = false;
+        job->done = (sj_future)SJ_FUTURE_INIT;
+        bool reads = job->kind == SQLITE_JOB_READ || job->kind == SQLITE_JOB_AWAIT;
+        job->once = reads && deadline <= sj_now();
+        if (job->once)
+                deadline = sj_after(ONCE_TIME);
+        mutex_lock(&db->lock);
+        list_append(&db->inbox, &job->node);
+        bool wake = db->sleeping;
+        db->sleeping = false;
+        mutex_unlock(&db->lock);
+        if (wake)
+                os_poller_wake(db->poller);
+        int r = sj_future_get(&job->done, NULL, deadline);
+        if (r < 0) {
+                if (sqlite_withdraw(db, job))
+                        return r;
+                await_surely(&job->done, NULL);
+        }
+        /* The thread sets the future under the lock, and is not done with it before. */
+        mutex_lock(&db->lock);
+        int result = job->result;
+        mutex_unlock(&db->lock);
+        return result;
+}
+
+/* ── Reads ───────────────────────────────────────────────────────────────────────────────── */
+
+static void sqlite_read(sqlite_db *db)
+{
+        int begun = db->broken;
+        sqlite_job *job = sqlite_take(db, &db->reads);
+        if (!job)
+                return;
+        if (begun == 0)
+                begun = sqlite_exec(db, "BEGIN");
+        sj_wall now = sj_wall_now();
+        for (; job; job = sqlite_take(db, &db->reads)) {
+                int r = begun < 0 ? begun : job->run(db, job, now);
+                bool again = job->kind == SQLITE_JOB_AWAIT && r == -EAGAIN;
+                if (again && job->once) {
+                        r = -ETIMEDOUT;
+                        again = false;
+                }
+                /* A lock that a reader meets is gone in a moment: the log is being recovered. */
+                if (!again && r == -EAGAIN)
+                        r = -EIO;
+                db->fresh |= again;
+                sqlite_put(db, job, r, again ? &db->awaits : NULL);
+        }
+        if (begun == 0)
+                sqlite_exec(db, "COMMIT");
+}
+
+/* ── Writes ──────────────────────────────────────────────────────────────────────────────── */
+
+/* -EAGAIN somebody else has it. */
+static int sqlite_begin_write(sqlite_db *db, bool relaxed)
+{
+        int r = os_lock_file(db->lock_fd, false, false);
+        if (r < 0)
+                return r;
+        if (relaxed != db->relaxed) {
+                sqlite_exec(db,
+                            relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
+                db->relaxed = relaxed;
+        }
+        r = sqlite_exec(db, "BEGIN IMMEDIATE");
+        /* Not held while waiting: a checkpoint must find its gap. */
+        if (r < 0)
+                os_unlock_file(db->lock_fd);
+        return r;
+}
+
+static void sqlite_roll_back(sqlite_db *db)
+{
+        if (!sqlite3_get_autocommit(db->handle))
+                sqlite_exec(db, "ROLLBACK");
+}
+
+/* Commits, or undoes everything; then others may write. */
+static int sqlite_end_write(sqlite_db *db, int r)
+{
+        if (r == 0) {
+                r = sqlite_exec(db, "COMMIT");
+                /* Whatever it was: no part of the log may be trusted that another sync follows. */
+                if (r == -EIO)
+                        db->broken = r;
+        }
+        if (r < 0) {
+                sqlite_roll_back(db);
+                if (db->broken)
+                        sj_log(SJ_LOG_CRITICAL, "%s: a commit has failed; nothing more is accepted",
+                               db->said);
+        }
+        os_unlock_file(db->lock_fd);
+        if (r < 0)
+                return r;
+        os_pwrite(db->lock_fd, "", 1, 0);
+        /* Our own bell is not for us; all awaits are looked at after this. */
+        if (db->watching)
+                os_watch_clear(db->watch_fd);
+        db->dirty = true;
+        db->committed = sj_now();
+        return 0;
+}
+
+/* Runs one write within the transaction. -ESHUTDOWN when the whole transaction is lost. */
+static int sqlite_run_in_savepoint(sqlite_db *db, sqlite_job *job, sj_wall now)
+{
+        int r = sqlite_exec(db, "SAVEPOINT job");
+        if (r == 0)
+                r = job->run(db, job, now);
+        if (sqlite3_get_autocommit(db->handle))
+                return r < 0 ? r : -EIO;
+        if (r < 0)
+                sqlite_exec(db, "ROLLBACK TO job");
+        sqlite_exec(db, "RELEASE job");
+        return r;
+}
+
+/* Whether there are writes, and whether all of them are relaxed. */
+static bool sqlite_wanted(sqlite_db *db, bool *ret_relaxed)
+{
+        mutex_lock(&db->lock);
+        bool any = !list_empty(&db->writes);
+        bool relaxed = true;
+        list_for_each (node, &db->writes)
+                relaxed &= container_of(node, sqlite_job, node)->kind == SQLITE_JOB_RELAXED;
+        mutex_unlock(&db->lock);
+        *ret_relaxed = relaxed;
+        return any;
+}
+
+/* All that wait, or as many as fit in the time. 0, or an error that has undone all. */
+static int sqlite_run_group(sqlite_db *db, bool relaxed, sj_wall now)
+{
+        sj_time until = sj_after(GROUP_TIME);
+        for (sqlite_job *job; (job = sqlite_take(db, &db->writes));) {
+                int r = sqlite_run_in_savepoint(db, job, now);
+                bool lost = sqlite3_get_autocommit(db->handle);
+                /* One that failed need not wait for the commit. */
+                sqlite_put(db, job, r, r < 0 ? NULL : &db->group);
+                if (lost)
+                        return r;
+                if (sj_now() >= until)
+                        break;
+        }
+        (void)relaxed;
+        return 0;
+}
+
+static void sqlite_write(sqlite_db *db)
+{
+        bool relaxed;
+        if (!sqlite_wanted(db, &relaxed) && !db->tick_due)
+                return;
+        if (db->broken) {
+                sqlite_finish_all(db, &db->writes, db->broken);
+                return;
+        }
+        if (db->retry && sj_now() < db->retry)
+                return;
+        int r = sqlite_begin_write(db, relaxed);
+        if (r == -EAGAIN) {
+                db->retry = sqlite_back_off(db);
+                return;
+        }
+        db->retry = db->delay = 0;
+        db->tick_due = false;
+        if (r < 0) {
+                sqlite_finish_all(db, &db->writes, r);
+                return;
+        }
+        sj_wall now = sj_wall_now();
+        r = db->options.schema->tick(db, now);
+        if (r < 0)
+                sqlite_finish_all(db, &db->writes, r);
+        else
+                r = sqlite_run_group(db, relaxed, now);
+        r = sqlite_end_write(db, r);
+        sqlite_finish_all(db, &db->group, r);
+}
+
+/* ── Awaits ──────────────────────────────────────────────────────────────────────────────── */
+
+static bool sqlite_any(sqlite_db *db, const list *jobs)
+{
+        mutex_lock(&db->lock);
+        bool any = !list_empty(jobs);
+        mutex_unlock(&db->lock);
+        return any;
+}
+
+/* Whether other connections have committed since the last time. */
+static bool sqlite_changed_by_others(sqlite_db *db)
+{
+        sqlite3_stmt *s = NULL;
+        int64_t version = db->version;
+        if (sqlite3_prepare_v2(db->handle, "PRAGMA data_version", -1, &s, NULL) == SQLITE_OK &&
+            sqlite3_step(s) == SQLITE_ROW)
+                version = sqlite3_column_int64(s, 0);
+        sqlite3_finalize(s);
+        bool changed = version != db->version;
+        db->version = version;
+        return changed;
+}
+
+static void sqlite_look_again(sqlite_db *db)
+{
+        list jobs;
+        list_init(&jobs);
+        mutex_lock(&db->lock);
+        list_splice(&jobs, &db->awaits);
+        mutex_unlock(&db->lock);
+        bool begun = sqlite_exec(db, "BEGIN") == 0;
+        sj_wall now = sj_wall_now();
+        for (sqlite_job *job; (job = sqlite_take(db, &jobs));) {
+                int r = db->broken ? db->broken : job->run(db, job, now);
+                sqlite_put(db, job, r, r == -EAGAIN ? &db->awaits : NULL);
+        }
+        if (begun)
+                sqlite_exec(db, "COMMIT");
+}
+
+static void sqlite_await(sqlite_db *db)
+{
+        if (!sqlite_any(db, &db->awaits))
+                return;
+        /* In this order: what is committed after the look at the version is seen the next time. */
+        bool changed = sqlite_changed_by_others(db) || db->dirty || db->broken != 0;
+        db->dirty = false;
+        if (changed)
+                sqlite_look_again(db);
+        if ((changed || db->fresh) && !db->broken) {
+                db->fresh = false;
+                db->alarm.us = INT64_MAX;
+                db->options.schema->alarm(db, &db->alarm);
+        }
+        db->slow = sj_after(SLOW_TICK);
+        db->tick_due = !db->broken && db->alarm.us <= sj_wall_now().us;
+}
+
+/* ── The log ─────────────────────────────────────────────────────────────────────────────── */
+
+static void sqlite_checkpoint(sqlite_db *db, int mode)
+{
+        if (os_lock_file(db->lock_fd, true, false) < 0)
+                return;
+        int frames = 0, moved = 0;
+        int r = sqlite_error(db,
+                             sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, &frames, &moved));
+        os_unlock_file(db->lock_fd);
+        if (r == 0 && frames == moved)
+                db->frames = 0;
+}
+
+/*
+ * A log that is long is moved to the database at the next moment without another writer; one that
+ * is idle, too, so that the database can be copied and the disk is free again.
+ */
+static void sqlite_tidy_log(sqlite_db *db)
+{
+        if (!db->frames || db->broken)
+                return;
+        if (db->frames >= FRAMES_MANY && db->frames >= db->frames_tried + FRAMES_STEP) {
+                db->frames_tried = db->frames;
+                sqlite_checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
+        } else if (db->committed + IDLE_TIME <= sj_now() && db->checkpoint <= sj_now()) {
+                db->checkpoint = sj_after(IDLE_RETRY);
+                sqlite_checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+        }
+        if (!db->frames)
+                db->frames_tried = 0;
+}
+
+/* ── The thread ──────────────────────────────────────────────────────────────────────────── */
+
+static sj_time sqlite_earlier(sj_time a, sj_time b)
+{
+        return a < b ? a : b;
+}
+
+/* When there is something to do without being woken. */
+static sj_time sqlite_next_turn(sqlite_db *db)
+{
+        sj_time next = SJ_NEVER;
+        if (db->tick_due || sqlite_any(db, &db->writes))
+                next = db->retry;
+        if (sqlite_any(db, &db->awaits)) {
+                int64_t us = db->alarm.us - sj_wall_now().us;
+                if (us < SLOW_TICK / SJ_US)
+                        next = sqlite_earlier(next, sj_after(us > 0 ? us * SJ_US : 0));
+                next = sqlite_earlier(next, db->slow);
+        }
+        if (db->frames && !db->broken) {
+                sj_time idle = db->committed + IDLE_TIME;
+                next = sqlite_earlier(next, idle > db->checkpoint ? idle : db->checkpoint);
+        }
+        return next;
+}
+
+/* Sorts what has come; false when the file is to be closed. */
+static bool sqlite_sort_inbox(sqlite_db *db)
+{
+        mutex_lock(&db->lock);
+        db->sleeping = false;
+        for (list *node; (node = list_pop(&db->inbox));) {
+                sqlite_job *job = container_of(node, sqlite_job, node);
+                bool writes = job->kind == SQLITE_JOB_WRITE || job->kind == SQLITE_JOB_RELAXED;
+                list_append(writes ? &db->writes : &db->reads, node);
+        }
+        bool closing = db->closing;
+        mutex_unlock(&db->lock);
+        return !closing;
+}
+
+static void sqlite_sleep(sqlite_db *db)
+{
+        sj_time until = sqlite_next_turn(db);
+        if (!db->watching && db->watch_fd >= 0 && sqlite_any(db, &db->awaits)) {
+                db->watching =
+                        os_poller_arm(db->poller, db->watch_fd, OS_READABLE, &db->watch_fd) == 0;
+        }
+        mutex_lock(&db->lock);
+        db->sleeping = list_empty(&db->inbox) && !db->closing;
+        bool sleep = db->sleeping;
+        mutex_unlock(&db->lock);
+        if (!sleep)
+                return;
+        os_event event;
+        if (os_poller_wait(db->poller, &event, 1, until) == 1) {
+                db->watching = false;
+                os_watch_clear(db->watch_fd);
+        }
+}
+
+static void *sqlite_thread(void *arg)
+{
+        sqlite_db *db = arg;
+        int r = sqlite_open_file(db);
+        mutex_lock(&db->lock);
+        sj_future_set(&db->opened, r, NULL);
+        mutex_unlock(&db->lock);
+        while (r == 0 && sqlite_sort_inbox(db)) {
+                sqlite_read(db);
+                sqlite_write(db);
+                sqlite_await(db);
+                sqlite_tidy_log(db);
+                sqlite_sleep(db);
+        }
+        sqlite_close_file(db);
+        return NULL;
+}
+
+/* ── Opening and closing ─────────────────────────────────────────────────────────────────── */
+
+static sqlite_db *sqlite_new(const char *path, const sqlite_options *options, sj_time deadline)
+{
+        sqlite_db *db = calloc(1, sizeof(*db));
+        if (!db)
+                return NULL;
+        memcpy((void *)&db->options, options, sizeof(*options));
+        snprintf(db->said, sizeof(db->said), "%s", path);
+        db->open_deadline = deadline;
+        db->lock_fd = db->watch_fd = -1;
+        list *const lists[] = {&db->inbox, &db->reads, &db->writes, &db->group, &db->awaits};
+        for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+                list_init(lists[i]);
+        if (os_poller_new(&db->poller) == 0)
+                return db;
+        free(db);
+        return NULL;
+}
+
+int sqlite_open(const char *path, const sqlite_options *options, sqlite_db **ret, char *error,
+                size_t size, sj_time deadline)
+{
+        if (strlen(path) + 8 >= SQLITE_PATH_MAX)
+                return -ENAMETOOLONG;
+        sqlite_db *db = sqlite_new(path, options, deadline);
+        if (!db)
+                return -ENOMEM;
+        int r = os_thread_start(sqlite_thread, db, "sqlite", &db->thread);
+        if (r == 0) {
+                r = sj_future_get(&db->opened, NULL, deadline);
+                mutex_lock(&db->lock);
+                if (sj_future_done(&db->opened))
+                        snprintf(error, size, "%s", db->error);
+                mutex_unlock(&db->lock);
+                if (r == -ETIMEDOUT)
+                        snprintf(error, size, "%s is locked by another program", path);
+        }
+        if (r < 0) {
+                sqlite_close(db);
+                return r;
+        }
+        *ret = db;
+        return 0;
+}
+
+void sqlite_close(sqlite_db *db)
+{
+        if (!db)
+                return;
+        if (db->thread) {
+                mutex_lock(&db->lock);
+                db->closing = true;
+                mutex_unlock(&db->lock);
+                os_poller_wake(db->poller);
+                os_thread_join(db->thread);
+        }
+        os_poller_free(db->poller);
+        free(db);
+}
