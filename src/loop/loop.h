@@ -37,7 +37,7 @@ typedef struct loop_post {
  */
 typedef struct loop_fd {
         int fd;
-        unsigned ready; /* OS_READABLE | OS_WRITABLE: seen since it was last taken */
+        unsigned ready; /* what was seen and not taken yet; OS_HANGUP is never taken */
         void (*notify)(struct loop_fd *lfd, unsigned ready);
         void *waiting[2]; /* who waits to read and to write: the waiter's matter */
         bool registered;

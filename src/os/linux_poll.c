@@ -41,7 +41,7 @@ enum { AWAKE, SLEEPING, WOKEN };
 typedef struct entry {
         void *token;
         uint32_t generation;
-        uint8_t asked; /* OS_READABLE | OS_WRITABLE; 0: nothing is reported */
+        uint8_t asked; /* as os_event's ready; 0: nothing is reported */
         bool one_shot;
         bool known; /* epoll has it, as far as we were told */
 } entry;
@@ -143,7 +143,7 @@ static int registered(os_poller *p, int fd, uint32_t events, unsigned asked, voi
 int os_poller_watch(os_poller *p, int fd, void *token)
 {
         return registered(p, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                          OS_READABLE | OS_WRITABLE, token);
+                          OS_READABLE | OS_WRITABLE | OS_HANGUP, token);
 }
 
 int os_poller_arm(os_poller *p, int fd, unsigned ready, void *token)
@@ -173,7 +173,9 @@ static unsigned ready_of(uint32_t events)
         if (events & EPOLLOUT)
                 ready |= OS_WRITABLE;
         if (events & (EPOLLERR | EPOLLHUP))
-                ready |= OS_READABLE | OS_WRITABLE;
+                ready |= OS_READABLE | OS_WRITABLE | OS_HANGUP;
+        if (events & EPOLLRDHUP)
+                ready |= OS_HANGUP;
         return ready;
 }
 

@@ -50,11 +50,16 @@ void os_random(void *bytes, size_t n);
 enum {
         OS_READABLE = 1, /* also: hung up, or failed; the next call tells */
         OS_WRITABLE = 2, /* also: hung up, or failed */
+        /*
+         * The peer has closed its sending side, or the connection has failed: no further edge will
+         * say so. Reported for os_poller_watch alone, beside the others.
+         */
+        OS_HANGUP = 4,
 };
 
 typedef struct os_event {
         void *token;
-        unsigned ready; /* OS_READABLE | OS_WRITABLE */
+        unsigned ready; /* OS_READABLE | OS_WRITABLE | OS_HANGUP */
 } os_event;
 
 typedef struct os_poller os_poller;

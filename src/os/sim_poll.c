@@ -154,7 +154,7 @@ static int add(os_poller *p, int fd, unsigned asked, bool one_shot, void *token)
 int os_poller_watch(os_poller *p, int fd, void *token)
 {
         sim_world *w = sim_enter();
-        int error = add(p, fd, OS_READABLE | OS_WRITABLE, false, token);
+        int error = add(p, fd, OS_READABLE | OS_WRITABLE | OS_HANGUP, false, token);
         return (int)sim_trace(w, "watch", fd, error);
 }
 

@@ -106,6 +106,8 @@ unsigned sim_link_level(const sim_link *l, int which)
         unsigned level = 0;
         if (buf_size(&me->inbox) > 0 || me->ended || me->error || me->shut_read)
                 level |= OS_READABLE;
+        if (me->ended || me->error || me->shut_read)
+                level |= OS_HANGUP;
         size_t enough = l->bound / 4 ? l->bound / 4 : 1;
         bool hopeless = l->kind != SIM_WIRED && l->sides[!which].closed;
         if (me->error || me->shut_write || hopeless || room_of(l, which) >= enough)
