@@ -7,6 +7,11 @@
  * The registration is edge-triggered: between the try that gave -EAGAIN and the wait, an edge may
  * have come, which the loop remembers, and a remembered edge may be older than the try. So a wait
  * may end for nothing, and is followed by another try, never trusted by itself.
+ *
+ * One try is known to be vain: after a read that brought less than was asked for there is nothing
+ * more, and whatever comes later comes with an edge (epoll(7), question 9). That saves a system
+ * call for each message of a conversation. It does not hold for the end of the data, whose edge
+ * may have been the same as the data's; therefore the loop keeps the hang-up (OS_HANGUP).
  */
 #include "net/socket.h"
 
@@ -26,7 +31,8 @@
 struct socket_stream {
         sj_stream base;
         struct socket socket;
-        bool reset; /* the peer has broken it off, and the system has told us so */
+        bool drained; /* the last read has brought less than was asked for */
+        bool reset;   /* the peer has broken it off, and the system has told us so */
 };
 
 static struct socket_stream *of(sj_stream *s)
@@ -119,17 +125,30 @@ static int wait_in(sj_stream *s, unsigned ready, sj_time deadline)
         return socket_wait(&of(s)->socket, ready, deadline);
 }
 
+/* Whether a read would bring nothing as long as no edge has come. */
+static bool is_vain(const struct socket_stream *s)
+{
+        return s->drained && s->socket.loop && !(s->socket.watch.ready & (OS_READABLE | OS_HANGUP));
+}
+
 static ssize_t socket_read(sj_stream *s, void *ret, size_t n, sj_time deadline)
 {
+        /* Who does not wait still gets what has come since the loop last looked. */
+        int waited = is_vain(of(s)) ? wait_in(s, OS_READABLE, deadline) : 0;
+        if (waited < 0 && waited != -ETIMEDOUT && waited != -EPERM)
+                return waited;
         for (;;) {
                 ssize_t got = os_recv(of(s)->socket.fd, ret, n);
+                of(s)->drained = got > 0 && (size_t)got < n;
                 if (got == 0 && of(s)->reset)
                         return -ECONNRESET;
                 if (got != -EAGAIN)
                         return verdict(s, got);
-                int r = wait_in(s, OS_READABLE, deadline);
-                if (r < 0)
-                        return r;
+                if (waited < 0)
+                        return waited;
+                waited = wait_in(s, OS_READABLE, deadline);
+                if (waited < 0)
+                        return waited;
         }
 }
 
@@ -209,7 +228,7 @@ int stream_of_socket(int fd, sj_stream **ret)
                 return -ENOMEM;
         stream_init(&s->base, &kind);
         s->socket = (struct socket){.fd = fd};
-        s->reset = false;
+        s->reset = s->drained = false;
         *ret = &s->base;
         return 0;
 }

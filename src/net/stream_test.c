@@ -177,6 +177,67 @@ static void a_closed_sending_side_ends_the_peers_reading_alone(void **state)
         each_world(half_close);
 }
 
+static int say_and_end(void *arg)
+{
+        CHECK_INT(sj_write(arg, "last", 4, SJ_NEVER), 0);
+        CHECK_INT(sj_stream_shutdown(arg, SJ_NEVER), 0);
+        return 0;
+}
+
+static int end_with_data(void *arg)
+{
+        (void)arg;
+        for (link_kind kind = LINK_PAIR; kind < LINK_KINDS; kind++) {
+                sj_stream *ends[2];
+                char data[100];
+                size_t got = 0;
+                ssize_t n;
+                connect_both(kind, ends);
+                SJ_SCOPE(s, SJ_NEVER, 0);
+                CHECK_INT(sj_spawn(s, say_and_end, ends[0], NULL), 0);
+                /* The reader waits first: data and end come to it with one edge, or with two. */
+                while ((n = sj_read(ends[1], data, sizeof(data), SJ_NEVER)) > 0)
+                        got += (size_t)n;
+                CHECK_INT(n, 0);
+                CHECK_INT(got, 4);
+                CHECK_INT(sj_scope_join(s), 0);
+                sj_stream_close(ends[0]);
+                sj_stream_close(ends[1]);
+        }
+        return 0;
+}
+
+static void an_end_that_comes_with_the_last_bytes_is_not_missed(void **state)
+{
+        (void)state;
+        each_world(end_with_data);
+}
+
+static int poll_reads(void *arg)
+{
+        (void)arg;
+        sj_stream *ends[2];
+        char data[10];
+        connect_both(LINK_PAIR, ends);
+        CHECK_INT(sj_read(ends[1], data, 10, sj_after(SJ_MS)), -ETIMEDOUT);
+        CHECK_INT(sj_write(ends[0], "ab", 2, SJ_NEVER), 0);
+        CHECK_INT(sj_read(ends[1], data, 10, SJ_POLL), 2);
+        /* The loop has had no chance to look. */
+        CHECK_INT(sj_write(ends[0], "cd", 2, SJ_NEVER), 0);
+        CHECK_INT(sj_read(ends[1], data, 10, SJ_POLL), 2);
+        CHECK_INT(sj_read(ends[1], data, 10, SJ_POLL), -ETIMEDOUT);
+        sj_stream_close(ends[0]);
+        sj_stream_close(ends[1]);
+        return 0;
+}
+
+static void a_read_that_may_not_wait_gets_what_is_there(void **state)
+{
+        (void)state;
+        if (!os_simulated) /* which says -EAGAIN at its whim */
+                each_world(poll_reads);
+}
+
 static int exact_reads(void *arg)
 {
         (void)arg;
@@ -568,7 +629,7 @@ static int busy_directions(void *arg)
 static void a_second_reader_is_refused(void **state)
 {
         (void)state;
-        each_world(busy_directions);
+        each_quiet_world(busy_directions);
 }
 
 static int count_turns(void *arg)
@@ -629,6 +690,8 @@ int main(void)
                 cmocka_unit_test(a_broken_connection_gives_an_error_and_never_wrong_bytes),
                 cmocka_unit_test(writing_to_a_peer_that_has_gone_fails),
                 cmocka_unit_test(a_closed_sending_side_ends_the_peers_reading_alone),
+                cmocka_unit_test(an_end_that_comes_with_the_last_bytes_is_not_missed),
+                cmocka_unit_test(a_read_that_may_not_wait_gets_what_is_there),
                 cmocka_unit_test(reading_exactly_tells_an_end_from_a_cut),
                 cmocka_unit_test(a_message_that_comes_byte_by_byte_is_read_whole),
                 cmocka_unit_test(parts_arrive_in_order_whatever_their_number_and_size),
