@@ -96,7 +96,7 @@ class World:
         status = self.status()
         if status is None:
             return None
-        return sum(q['ready'] + q['delayed'] + q['leased'] for q in status['queues'])
+        return sum(q['ready'] + q['delayed'] + q['running'] for q in status['queues'])
 
     def drain(self):
         while self.producer:
