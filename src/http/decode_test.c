@@ -162,6 +162,10 @@ static void refuses_what_is_malformed(void **state)
         compress_as(ZLIB, "a", 1, &packed);
         assert_int_equal(buf_append(&packed, "x", 1), 0);
         assert_int_equal(decode("deflate", buf_str(&packed)), -EBADMSG);
+        buf_clear(&packed);
+        compress_as(ZLIB, "a", 1, &packed);
+        compress_as(ZLIB, "b", 1, &packed);
+        assert_int_equal(decode("deflate", buf_str(&packed)), -EBADMSG);
         buf_fini(&packed);
 }
 
@@ -198,6 +202,11 @@ static void a_bomb_is_stopped_by_its_size_and_by_its_ratio(void **state)
         buf_clear(&out);
         assert_int_equal(decode_in("gzip", buf_str(&packed), 1000, 4096, BOMB, 2000, &out), 0);
         assert_int_equal(buf_size(&out), BOMB);
+        /* What is small may be as dense as it likes. */
+        buf_clear(&packed);
+        buf_clear(&out);
+        compress_as(GZIP, zeros, 1 << 20, &packed);
+        assert_int_equal(decode_in("gzip", buf_str(&packed), 1000, 4096, UINT64_MAX, 100, &out), 0);
         buf_fini(&packed);
         buf_fini(&out);
         free(zeros);

@@ -235,6 +235,13 @@ static int mirror_at_once(sj_http_exchange *x, void *arg)
         return sj_http_respond_end(x, SJ_NEVER);
 }
 
+/* Slowly enough that an answer comes meanwhile. */
+static ssize_t give_slowly(void *arg, void *ret, size_t n, sj_time deadline)
+{
+        int r = sj_sleep(SJ_MS);
+        return r < 0 ? r : give(arg, ret, n, deadline);
+}
+
 static int reads_an_answer_that_begins_while_the_body_is_sent(void *arg)
 {
         (void)arg;
@@ -245,7 +252,7 @@ static int reads_an_answer_that_begins_while_the_body_is_sent(void *arg)
         size_t given = STREAMED - 60000;
         sj_http_response *p = rig_fetch(session, &(sj_http_request){.method = "POST",
                                                                     .url = rig_url(&server, "/"),
-                                                                    .source = give,
+                                                                    .source = give_slowly,
                                                                     .source_arg = &given});
         expect_stream(p, STREAMED - 60000);
         sj_http_response_free(p);

@@ -123,6 +123,9 @@ static int ends_loops_at_the_limit(void *arg)
         sj_http_session *session = rig_session((sj_http_options){.redirects = 3});
         rig_expect_failure(session, &(sj_http_request){.url = rig_url(&server, "/loop")},
                            SJ_HTTP_STEP_REDIRECT, -ELOOP);
+        rig_expect_failure(session,
+                           &(sj_http_request){.url = rig_url(&server, "/go?302+?302+?302+?302+/x")},
+                           SJ_HTTP_STEP_REDIRECT, -ELOOP);
         sj_http_response *p = rig_fetch(
                 session, &(sj_http_request){.url = rig_url(&server, "/go?302+?302+?302+/x")});
         expect_equal(sj_http_response_redirects(p), 3);

@@ -16,9 +16,14 @@
  * The body in a world: under the simulator over seeds in which nothing breaks, gentle and slow by
  * turns (rig_sim.c); on the real system once (rig_real.c). Nothing may be left open.
  */
-void rig_run(sj_fn *body);
+void rig_run_in(sj_fn *body, uint64_t *ret_seed);
 /* Of the usual number of seeds, the part that a test takes: for what is slow in itself. */
 extern unsigned rig_share;
+
+static inline void rig_run(sj_fn *body)
+{
+        rig_run_in(body, &sim_unit_seed);
+}
 
 #define RIG_DEFINE(fn)                     \
         static void run_##fn(void **state) \

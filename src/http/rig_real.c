@@ -3,7 +3,8 @@
 
 unsigned rig_share = 1;
 
-void rig_run(sj_fn *body)
+void rig_run_in(sj_fn *body, uint64_t *ret_seed)
 {
+        (void)ret_seed;
         expect_equal(sj_run(body, NULL), 0);
 }

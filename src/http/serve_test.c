@@ -28,6 +28,27 @@ static int answer(sj_http_exchange *x, void *arg)
                 int r = sj_http_respond_begin(x, 200, NULL, 0, 10, SJ_NEVER);
                 return r < 0 ? r : sj_http_respond_write(x, "12345", 5, SJ_NEVER);
         }
+        if (sj_str_equal(path, SJ_STR("/over"))) {
+                expect_equal(sj_http_respond_begin(x, 200, NULL, 0, 3, SJ_NEVER), 0);
+                expect_equal(sj_http_respond_begin(x, 200, NULL, 0, 3, SJ_NEVER), -EINVAL);
+                expect_equal(sj_http_respond_write(x, "abcd", 4, SJ_NEVER), -EINVAL);
+                expect_equal(sj_http_respond_write(x, "abc", 3, SJ_NEVER), 0);
+                expect_equal(sj_http_respond_write(x, "d", 1, SJ_NEVER), -EINVAL);
+                expect_equal(sj_http_respond_end(x, SJ_NEVER), 0);
+                expect_equal(sj_http_respond(x, 200, NULL, 0, SJ_STR(""), SJ_NEVER), -EINVAL);
+                return 0;
+        }
+        if (sj_str_equal(path, SJ_STR("/headers"))) {
+                const sj_http_header bad[] = {{"Content-Length", "1"}, {"A b", "c"},
+                                              {"A", "b\r\nC: d"},      {"Connection", "close"},
+                                              {"Date", "now"},         {NULL, ""}};
+                for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                        expect_equal(sj_http_respond(x, 200, &bad[i], 1, body, SJ_NEVER), -EINVAL);
+                expect_equal(sj_http_respond(x, 101, NULL, 0, body, SJ_NEVER), -EINVAL);
+                expect_equal(sj_http_respond(x, 1000, NULL, 0, body, SJ_NEVER), -EINVAL);
+                const sj_http_header good = {"X-A", "b c"};
+                return sj_http_respond(x, 299, &good, 1, body, SJ_NEVER);
+        }
         if (sj_str_equal(path, SJ_STR("/none")))
                 return sj_http_respond(x, 204, NULL, 0, SJ_STR(""), SJ_NEVER);
         s->body_code = sj_http_exchange_read_all(x, &body, SJ_NEVER);
@@ -148,6 +169,18 @@ static int answers_in_pieces(void *arg)
         return 0;
 }
 
+static int refuses_answers_that_are_malformed(void *arg)
+{
+        (void)arg;
+        expect_said((sj_http_serve_options){.server = "us"},
+                    SJ_STR("GET /over HTTP/1.1\r\n" HOST "\r\n"
+                           "GET /headers HTTP/1.1\r\n" HOST CLOSE "\r\n"),
+                    "HTTP/1.1 200 OK\r\nServer: us\r\nContent-Length: 3\r\n\r\nabc"
+                    "HTTP/1.1 299 \r\nServer: us\r\nX-A: b c\r\nContent-Length: 0\r\n" CLOSE
+                    "\r\n");
+        return 0;
+}
+
 static int ends_a_connection_after_so_many_requests(void *arg)
 {
         (void)arg;
@@ -223,6 +256,10 @@ static int limits_bodies(void *arg)
                        SJ_STR("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
                               "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" SMUGGLED),
                        413);
+        /* Also when the handler would not read it. */
+        expect_refusal(small,
+                       SJ_STR("POST /ignore HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n12345"),
+                       413);
         expect_said(small, SJ_STR("POST / HTTP/1.1\r\n" HOST CLOSE "Content-Length: 4\r\n\r\n1234"),
                     OK_HEAD(14) CLOSE "\r\nPOST /? [1234]");
         return 0;
@@ -289,6 +326,15 @@ static int says_continue_to_whom_waits_for_it(void *arg)
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&server, scope);
         sj_stream *stream;
+        buf got = BUF_INIT(0);
+        /* Whose body is here already, waits for nothing. */
+        sj_str said = converse(&server,
+                               SJ_STR("POST /x HTTP/1.1\r\n" HOST CLOSE "Expect: 100-continue\r\n"
+                                      "Content-Length: 2\r\n\r\nok"),
+                               &got);
+        expect(sim_unit_seed % 2 == 0 || !strstr(said.data, "HTTP/1.1 100"));
+        expect(strstr(said.data, "HTTP/1.1 200 OK\r\n"));
+        buf_fini(&got);
         char text[512];
         expect_equal(
                 sj_tcp_connect("127.0.0.1", sj_listener_port(server.listener), &stream, SJ_NEVER),
@@ -450,6 +496,7 @@ static int serves_so_many_connections_at_once_and_ends_when_cancelled(void *arg)
         X(answers_requests_in_a_row)                          \
         X(answers_http_1_0)                                   \
         X(answers_in_pieces)                                  \
+        X(refuses_answers_that_are_malformed)                 \
         X(ends_a_connection_after_so_many_requests)           \
         X(refuses_and_closes)                                 \
         X(limits_bodies)                                      \
