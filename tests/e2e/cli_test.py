@@ -70,14 +70,23 @@ def test_manual_page_of_the_squirrel_says_its_options():
 
 
 def test_manual_pages_are_written_without_a_warning():
-    pages = sorted((ROOT / 'docs' / 'man').glob('*.[13]'))
-    assert pages
+    pages = [*(ROOT / 'docs' / 'man').glob('*.1'), *(BUILD / 'docs').glob('*.3')]
+    assert len(pages) > 20, pages
     if not shutil.which('groff'):
         raise tap.Skip('groff is not installed')
     for page in pages:
         done = subprocess.run(['groff', '-mandoc', '-Tutf8', '-ww', '-z', page], text=True,
                               stderr=subprocess.PIPE)
         assert (done.returncode, done.stderr) == (0, ''), done.stderr
+
+
+def test_every_public_function_is_in_the_manual():
+    pages = ''.join(page.read_text() for page in (BUILD / 'docs').glob('*.3'))
+    for header in (ROOT / 'include' / 'sanjab').glob('*.h'):
+        text = re.sub(r'/\* ── What the macros below stand on.*?/\* ──', '', header.read_text(),
+                      flags=re.S)
+        for name in re.findall(r'SJ_PUBLIC [^;{]*?\b(sj_\w+)\(', text):
+            assert re.search(rf'\b{name}\(', pages), f'{name} of {header.name}'
 
 
 def test_completion_offers_the_options_that_help_says():
