@@ -117,7 +117,6 @@ int sj_child_start(char *const argv[], const sj_child_options *options, sj_child
         if (!c)
                 return -ENOMEM;
         c->loop = loop;
-        list_init(&c->waiters);
         int r = start(c, argv, options ? options : &none);
         if (r < 0) {
                 free(c);
@@ -139,7 +138,7 @@ int sj_child_wait(sj_child *c, int *ret, sj_time deadline)
                 return r;
         int status = 0;
         clause waiter = {.data = &status};
-        list_append(&c->waiters, &waiter.link);
+        clause_add(&c->waiters, &waiter);
         r = fiber_wait(&waiter, 1, deadline, "child process", NULL);
         if (r == 0 && ret)
                 *ret = status;

@@ -8,7 +8,10 @@
  *
  *         thread's stack: poll ─► fiber ─► fiber ─► fiber ─► ... ─► poll
  *
- * An ended fiber cannot free the stack under its own feet: whoever runs next does it, first thing.
+ * An ended fiber gives up the stack under its own feet, and switches away for the last time. That
+ * is safe, because nobody runs in between who could take it, and the pool unmaps no slab of a stack
+ * that was freed just now. Instrumented builds, where a stack's end must be told from another one,
+ * leave it to whoever runs next, who does it first thing.
  */
 #include "fiber/fiber.h"
 
@@ -29,44 +32,57 @@ typedef struct fiber_slab {
 
 /* ── Structs of fibers: recycled, so that spawning asks malloc for nothing ───────────────── */
 
-static sj_fiber *fiber_new(fiber_loop *fl)
+static int slab_new(fiber_loop *fl)
 {
-#if SANITIZE_ADDRESS
-        /* So that the use of a handle after its scope is seen. */
-        return aligned_alloc(_Alignof(sj_fiber), sizeof(sj_fiber));
-#endif
-        if (!fl->free_fibers) {
-                fiber_slab *slab = aligned_alloc(_Alignof(fiber_slab), sizeof(*slab));
-                if (!slab)
-                        return NULL;
-                slab->next = fl->slabs;
-                fl->slabs = slab;
-                for (size_t i = FIBERS_A_SLAB; i-- > 0;) {
-                        slab->fibers[i].next_cancelled = fl->free_fibers;
-                        fl->free_fibers = &slab->fibers[i];
-                }
-        }
-        sj_fiber *f = fl->free_fibers;
-        fl->free_fibers = f->next_cancelled;
-        return f;
+        fiber_slab *slab = aligned_alloc(_Alignof(fiber_slab), sizeof(*slab));
+        if (!slab)
+                return -ENOMEM;
+        slab->next = fl->slabs;
+        fl->slabs = slab;
+        for (size_t i = FIBERS_A_SLAB; i-- > 0;)
+                fiber_free(fl, &slab->fibers[i]);
+        return 0;
+}
+
+static inline sj_fiber *fiber_new(fiber_loop *fl)
+{
+        /* Its own piece of memory there, so that the use of a handle after its scope is seen. */
+        if (SANITIZE_ADDRESS)
+                return aligned_alloc(_Alignof(sj_fiber), sizeof(sj_fiber));
+        if (!fl->free_fibers && slab_new(fl) < 0)
+                return NULL;
+        list *node = fl->free_fibers;
+        fl->free_fibers = node->next;
+        return container_of(node, sj_fiber, sibling);
 }
 
 void fiber_free(fiber_loop *fl, sj_fiber *f)
 {
-#if SANITIZE_ADDRESS
-        (void)fl;
-        free(f);
-#else
-        f->next_cancelled = fl->free_fibers;
-        fl->free_fibers = f;
-#endif
+        if (SANITIZE_ADDRESS) {
+                free(f);
+                return;
+        }
+        f->sibling.next = fl->free_fibers;
+        fl->free_fibers = &f->sibling;
+}
+
+void fiber_free_all(fiber_loop *fl, list *siblings)
+{
+        if (list_empty(siblings))
+                return;
+        if (SANITIZE_ADDRESS) {
+                list_for_each_safe (node, siblings)
+                        free(container_of(node, sj_fiber, sibling));
+                return;
+        }
+        siblings->prev->next = fl->free_fibers;
+        fl->free_fibers = siblings->next;
 }
 
 /* ── Switching ───────────────────────────────────────────────────────────────────────────── */
 
-void fiber_bury(fiber_loop *fl)
+void fiber_bury(fiber_loop *fl, sj_fiber *f)
 {
-        sj_fiber *f = fl->leaving;
         fl->leaving = NULL;
         context_fini(&f->context);
         stack_free(&fl->stacks, f->stack);
@@ -91,7 +107,10 @@ static __attribute__((noreturn)) void fiber_end(fiber_loop *fl, sj_fiber *f, int
         f->result = result;
         f->has_ended = true;
         scope_child_ended(f->owner, f);
-        fl->leaving = f;
+        if (SANITIZE_ANY)
+                fl->leaving = f;
+        else
+                fiber_bury(fl, f);
         context_switch_last(&f->context, fiber_next_context(fl));
 }
 
@@ -129,7 +148,7 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         f->arg = arg;
         atomic_store_explicit(&f->name, name, memory_order_relaxed);
         atomic_store_explicit(&f->where, where, memory_order_relaxed);
-        list_init(&f->joiners);
+        f->joiners.next = NULL;
         list_append(&s->fibers, &f->sibling);
         s->alive++;
         s->handles_alive += f->has_handle;

@@ -38,30 +38,31 @@ struct __attribute__((aligned(64))) sj_fiber {
         bool failed_unseen; /* it failed, and nobody has been told yet */
 
         stack *stack;
-        scope *inner;                    /* the innermost scope that it has open, or NULL */
-        scope *owner;                    /* the scope it was spawned into */
-        list sibling;                    /* in owner->fibers */
-        list joiners;                    /* clauses; data: set when it tells the result */
-        struct sj_fiber *next_cancelled; /* worklist of scope_cancel; or next free struct */
-
+        scope *inner; /* the innermost scope that it has open, or NULL */
+        scope *owner; /* the scope it was spawned into */
+        list sibling; /* in owner->fibers; its next: in free_fibers */
+        list joiners; /* clauses; data: set when it tells the result */
         sj_fn *fn;
+
         void *arg;
         const char *_Atomic name; /* atomic: the watchdog's thread looks at these two */
         const char *_Atomic where;
-        list ended; /* in owner->ended, until sj_scope_next gave it */
+        struct sj_fiber *next_ended;     /* in owner->ended, until sj_scope_next gave it */
+        struct sj_fiber *next_cancelled; /* worklist of scope_cancel */
 };
 
 /* What sj_scope holds; may_alias, since it lies in the caller's storage of another type. */
 struct __attribute__((may_alias)) scope {
         sj_fiber *opener; /* whose body it encloses; NULL for the root */
         struct fiber_loop *loop;
-        scope *outer;     /* the scope around it in the same fiber, or NULL */
-        scope *inner;     /* the one inside it in the same fiber, or NULL */
-        list fibers;      /* those alive, and those with a handle */
-        list ended;       /* those with a handle that ended and were not given by sj_scope_next */
-        list joiners;     /* clauses that wait until none is alive; data: set for a join */
-        list next_takers; /* clauses that wait for the next end */
-        loop_timer timer; /* fires at the deadline */
+        scope *outer;    /* the scope around it in the same fiber, or NULL */
+        scope *inner;    /* the one inside it in the same fiber, or NULL */
+        list fibers;     /* those alive, and those with a handle */
+        sj_fiber *ended; /* those with a handle that ended and were not given by sj_scope_next */
+        sj_fiber **last_ended; /* where the next goes */
+        list joiners;          /* clauses that wait until none is alive; data: set for a join */
+        list next_takers;      /* clauses that wait for the next end */
+        loop_timer timer;      /* fires at the deadline */
         sj_time deadline;
         unsigned flags;
         unsigned alive;
@@ -81,10 +82,10 @@ typedef struct fiber_loop {
         sj_fiber *_Atomic current;
         context root_context; /* of the thread's own stack, which polls */
         stack_pool stacks;
-        loop_timer tidy; /* fires a while after many fibers ended */
-        sj_fiber *free_fibers;
+        loop_timer tidy;   /* fires a while after many fibers ended */
+        list *free_fibers; /* their sibling members */
         struct fiber_slab *slabs;
-        sj_fiber *leaving; /* it has ended, and its stack is still under it */
+        sj_fiber *leaving; /* has ended, and its stack is still under it: see fiber_bury */
         _Atomic uint64_t switches;
         uint64_t poll_at; /* the loop is polled when so many switches have been */
         scope root;
@@ -143,14 +144,15 @@ static inline context *fiber_next_context(fiber_loop *fl)
         return next ? &next->context : &fl->root_context;
 }
 
-/* fiber.c */
-void fiber_bury(fiber_loop *fl);
+/* fiber.c: gives up an ended fiber's stack, and its struct unless it has a handle. */
+void fiber_bury(fiber_loop *fl, sj_fiber *f);
 
-/* What the one that runs next does first: bury the one that has ended. */
+/* What the one that runs next does first. */
 static inline void fiber_after_switch(fiber_loop *fl)
 {
-        if (__builtin_expect(fl->leaving != NULL, 0))
-                fiber_bury(fl);
+        sj_fiber *f = SANITIZE_ANY ? fl->leaving : NULL;
+        if (f)
+                fiber_bury(fl, f);
 }
 
 /* Gives up the processor; returns when somebody has made the fiber ready and it is its turn. */
@@ -166,6 +168,8 @@ static inline __attribute__((always_inline)) void fiber_switch_away(sj_fiber *f)
 
 /* Frees an ended fiber's struct. */
 void fiber_free(fiber_loop *fl, sj_fiber *f);
+/* Frees the structs of a list of siblings, none of which is alive. */
+void fiber_free_all(fiber_loop *fl, list *siblings);
 /* Tells that somebody has been told of the fiber's failure. */
 void fiber_seen(sj_fiber *f);
 

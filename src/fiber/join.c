@@ -18,7 +18,7 @@ int sj_join(sj_fiber *f, sj_time deadline)
         if (f == fiber_current())
                 return -EDEADLK;
         clause c = {.data = f};
-        list_append(&f->joiners, &c.link);
+        clause_add(&f->joiners, &c);
         /* Not f->result: its scope may be left before this fiber runs. */
         return fiber_wait(&c, 1, deadline, "join", NULL);
 }
@@ -32,7 +32,7 @@ static int wait_for_end(sj_fiber *f, sj_time deadline)
                 return -EDEADLK;
         clause c = {.data = NULL};
         size_t fired = 1;
-        list_append(&f->joiners, &c.link);
+        clause_add(&f->joiners, &c);
         int r = fiber_wait(&c, 1, deadline, "gather", &fired);
         return fired == 0 ? 0 : r;
 }
@@ -68,7 +68,7 @@ static int wait_for_any(sj_fiber *const f[], size_t n, clause clauses[], sj_time
 {
         for (size_t i = 0; i < n; i++) {
                 clauses[i].data = NULL;
-                list_append(&f[i]->joiners, &clauses[i].link);
+                clause_add(&f[i]->joiners, &clauses[i]);
         }
         size_t fired = n;
         int r = fiber_wait(clauses, n, deadline, "first of several", &fired);

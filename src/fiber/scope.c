@@ -129,7 +129,9 @@ static bool offer_next(scope *s, sj_fiber *f)
                 taker->data = f;
                 clause_fire(taker, 0);
         } else {
-                list_append(&s->ended, &f->ended);
+                f->next_ended = NULL;
+                *s->last_ended = f;
+                s->last_ended = &f->next_ended;
         }
         if (s->handles_alive == 0)
                 clause_fire_all(&s->next_takers, -ENOENT);
@@ -220,6 +222,7 @@ static void set_deadline(scope *s, sj_time deadline)
         struct sj_loop *loop = &s->loop->loop;
         s->deadline = deadline;
         loop_timer_cancel(loop, &s->timer);
+        s->timer.fire = deadline_passed;
         if (deadline == SJ_NEVER)
                 return;
         if (deadline <= os_now())
@@ -230,22 +233,29 @@ static void set_deadline(scope *s, sj_time deadline)
 
 void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
 {
-        *s = (scope){.opener = opener, .loop = fiber_loop_of_thread, .flags = flags};
+        bool cancelled = opener && !(flags & SJ_SHIELD) && fiber_is_cancelled(opener);
+        /* One by one, which is a third of what zeroing the whole takes. */
+        s->opener = opener;
+        s->loop = fiber_loop_of_thread;
+        s->outer = opener ? opener->inner : NULL;
+        s->inner = NULL;
         list_init(&s->fibers);
-        list_init(&s->ended);
-        list_init(&s->joiners);
-        list_init(&s->next_takers);
-        s->timer.fire = deadline_passed;
+        s->ended = NULL;
+        s->last_ended = &s->ended;
+        s->joiners.next = s->next_takers.next = NULL;
+        s->timer.node.previous = NULL;
+        s->deadline = deadline;
+        s->flags = flags;
+        s->alive = s->handles_alive = s->failed_unseen = 0;
+        s->error = s->unseen_error = 0;
+        s->cancelled = s->from_above = cancelled;
+        s->timed_out = false;
         if (opener) {
-                if (!(flags & SJ_SHIELD))
-                        s->cancelled = s->from_above = fiber_is_cancelled(opener);
-                s->outer = opener->inner;
                 if (s->outer)
                         s->outer->inner = s;
                 opener->inner = s;
-                opener->stop = s->cancelled;
+                opener->stop = cancelled;
         }
-        s->deadline = deadline;
         if (deadline != SJ_NEVER)
                 set_deadline(s, deadline);
 }
@@ -272,7 +282,7 @@ static int wait_for_all(scope *s, bool is_join)
         bool is_opener = s->opener == fiber_current();
         while (s->alive > 0) {
                 clause c = {.data = is_join ? s : NULL};
-                list_append(&s->joiners, &c.link);
+                clause_add(&s->joiners, &c);
                 int r = fiber_wait_shielded(&c, 1, "scope");
                 if (!is_opener)
                         return r;
@@ -286,10 +296,7 @@ static void close_scope(scope *s, int error)
 {
         fiber_loop *fl = s->loop;
         loop_timer_cancel(&fl->loop, &s->timer);
-        while (!list_empty(&s->fibers)) {
-                sj_fiber *f = container_of(list_pop(&s->fibers), sj_fiber, sibling);
-                fiber_free(fl, f);
-        }
+        fiber_free_all(fl, &s->fibers);
         s->opener->inner = s->outer;
         if (s->outer)
                 s->outer->inner = NULL;
@@ -335,16 +342,18 @@ int sj_scope_next(sj_scope *storage, sj_fiber **ret, sj_time deadline)
         int r = fiber_check();
         if (r < 0)
                 return r;
-        list *node = list_pop(&s->ended);
-        if (node) {
-                *ret = container_of(node, sj_fiber, ended);
+        if (s->ended) {
+                *ret = s->ended;
+                s->ended = s->ended->next_ended;
+                if (!s->ended)
+                        s->last_ended = &s->ended;
                 fiber_seen(*ret);
                 return 0;
         }
         if (s->handles_alive == 0)
                 return -ENOENT;
         clause c;
-        list_append(&s->next_takers, &c.link);
+        clause_add(&s->next_takers, &c);
         r = fiber_wait(&c, 1, deadline, "next of a scope", NULL);
         if (r == 0)
                 *ret = c.data;

@@ -83,7 +83,7 @@ static int enter_fiber(sj_case *c, slot *s, clause *waiter)
 {
         (void)s;
         waiter->data = c->fiber;
-        list_append(&c->fiber->joiners, &waiter->link);
+        clause_add(&c->fiber->joiners, waiter);
         return NOT_YET;
 }
 

@@ -2,17 +2,8 @@
 /*
  * Locks and events between the fibers of one loop. A lock is handed over, not just opened: who
  * has waited longest owns it from the moment of the release, so that nobody can slip in.
- *
- * They may be made by zeroing, so that an empty queue may still be one of NULLs.
  */
 #include "fiber/fiber.h"
-
-static list *queue_of(struct sj_list *waiters)
-{
-        if (!waiters->next)
-                list_init(waiters);
-        return waiters;
-}
 
 int sj_lock_acquire(sj_lock *l, sj_time deadline)
 {
@@ -27,7 +18,7 @@ int sj_lock_acquire(sj_lock *l, sj_time deadline)
         if (l->owner == f)
                 return -EDEADLK;
         clause c = {.data = f};
-        list_append(queue_of(&l->waiters), &c.link);
+        clause_add(&l->waiters, &c);
         return fiber_wait(&c, 1, deadline, "lock", NULL);
 }
 
@@ -35,7 +26,7 @@ int sj_lock_release(sj_lock *l)
 {
         if (!l->owner || l->owner != fiber_current())
                 return -EPERM;
-        clause *c = clause_first(queue_of(&l->waiters));
+        clause *c = clause_first(&l->waiters);
         l->owner = c ? c->data : NULL;
         if (c)
                 clause_fire(c, 0);
@@ -45,7 +36,7 @@ int sj_lock_release(sj_lock *l)
 void sj_event_set(sj_event *e)
 {
         e->is_set = true;
-        clause_fire_all(queue_of(&e->waiters), 0);
+        clause_fire_all(&e->waiters, 0);
 }
 
 void sj_event_clear(sj_event *e)
@@ -59,6 +50,6 @@ int sj_event_wait(sj_event *e, sj_time deadline)
         if (r < 0 || e->is_set)
                 return r;
         clause c;
-        list_append(queue_of(&e->waiters), &c.link);
+        clause_add(&e->waiters, &c);
         return fiber_wait(&c, 1, deadline, "event", NULL);
 }

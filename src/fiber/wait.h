@@ -17,7 +17,7 @@
  *         if (r < 0) return r;
  *         if (can do it at once) return ...;
  *         struct clause c = {0};
- *         list_append(&thing->waiters, &c.link);
+ *         clause_add(&thing->waiters, &c);
  *         return fiber_wait(&c, 1, deadline, "thing", NULL);
  *
  * and later, from the loop's thread, clause_fire(clause, result).
@@ -73,10 +73,20 @@ bool clause_fire_first(list *queue, int result);
 /* Fires all of them, oldest first. */
 void clause_fire_all(list *queue, int result);
 
-/* The oldest clause of a queue, which stays in, or NULL. */
-static inline clause *clause_first(list *queue)
+/* Puts the clause at the end of a queue. One of zeros is empty. */
+static inline void clause_add(list *queue, clause *c)
 {
-        return list_empty(queue) ? NULL : container_of(queue->next, clause, link);
+        if (!queue->next)
+                list_init(queue);
+        list_append(queue, &c->link);
+}
+
+/* The oldest clause of a queue, which stays in, or NULL. */
+static inline clause *clause_first(const list *queue)
+{
+        if (!queue->next || list_empty(queue))
+                return NULL;
+        return container_of(queue->next, clause, link);
 }
 
 /*
