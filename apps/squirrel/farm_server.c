@@ -66,18 +66,32 @@ static int serve(void *arg)
                              &(sj_http_serve_options){.connections = SITE_CONNECTIONS});
 }
 
+static void print_dump(void *arg, const char *text, size_t n)
+{
+        fwrite(text, 1, n, arg);
+}
+
+/* SIGUSR1 shows all fibers; the others are the end. */
+static int await_stop(sj_signals *signals)
+{
+        int r;
+        while ((r = sj_signals_next(signals, SJ_NEVER)) == SIGUSR1)
+                sj_dump(print_dump, stderr);
+        return r;
+}
+
 static int serve_until_signal(server *s)
 {
-        const int stops[] = {SIGINT, SIGTERM};
+        const int taken[] = {SIGINT, SIGTERM, SIGUSR1};
         sj_signals *signals;
-        int r = sj_signals_open(stops, 2, &signals);
+        int r = sj_signals_open(taken, 3, &signals);
         if (r < 0)
                 return r;
         {
                 SJ_SCOPE(all, SJ_NEVER, 0);
                 r = sj_spawn(all, serve, s, NULL);
                 if (r >= 0)
-                        r = sj_signals_next(signals, SJ_NEVER);
+                        r = await_stop(signals);
         }
         sj_signals_close(signals);
         return r < 0 ? r : 0;

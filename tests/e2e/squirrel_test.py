@@ -41,7 +41,8 @@ class Farm:
         for name in ('sites', 'hosts'):
             (FOLDER / name).unlink(missing_ok=True)
         self.process = subprocess.Popen([SQUIRREL, 'farm', '--sites', 'sites', '--hosts', 'hosts',
-                                         'farm'], cwd=FOLDER, stdout=subprocess.PIPE)
+                                         'farm'], cwd=FOLDER, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE)
         end = time.monotonic() + 60
         while not (FOLDER / 'sites').exists():
             assert self.process.poll() is None and time.monotonic() < end
@@ -165,6 +166,15 @@ def test_a_port_in_use_is_told():
     with Farm():
         port = (FOLDER / 'sites').read_text().split(':')[2].split()[0]
         expect_fault(run('farm', '--port', port, 'farm'), port, 'in use')
+
+
+def test_a_farm_shows_its_fibers_on_request():
+    with Farm() as farm:
+        farm.process.send_signal(signal.SIGUSR1)
+        assert farm.check().returncode == 1
+        farm.process.send_signal(signal.SIGTERM)
+        text = farm.process.communicate(timeout=60)[1]
+    assert b'fiber "serve"' in text and b'waits for' in text, text
 
 
 def test_a_wrong_command_line_is_told():
