@@ -20,13 +20,29 @@ void uuid_format(const unsigned char bytes[UUID_BYTES], char ret[UUID_LENGTH + 1
         *out = '\0';
 }
 
+static void uuid_format_version(unsigned char bytes[UUID_BYTES], int version,
+                                char ret[UUID_LENGTH + 1])
+{
+        bytes[6] = (unsigned char)((bytes[6] & 0x0f) | version << 4);
+        bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+        uuid_format(bytes, ret);
+}
+
 void uuid_format_random(const unsigned char random[UUID_BYTES], char ret[UUID_LENGTH + 1])
 {
         unsigned char bytes[UUID_BYTES];
         memcpy(bytes, random, UUID_BYTES);
-        bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
-        bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
-        uuid_format(bytes, ret);
+        uuid_format_version(bytes, 4, ret);
+}
+
+void uuid_format_ordered(int64_t ms, const unsigned char random[UUID_BYTES],
+                         char ret[UUID_LENGTH + 1])
+{
+        unsigned char bytes[UUID_BYTES];
+        memcpy(bytes, random, UUID_BYTES);
+        for (int i = 5; i >= 0; i--, ms >>= 8)
+                bytes[i] = (unsigned char)(ms & 0xff);
+        uuid_format_version(bytes, 7, ret);
 }
 
 static int hex_value(char c)

@@ -16,6 +16,20 @@ static void random_bytes_become_version_4(void **state)
         assert_string_equal(text, "00000000-0000-4000-8000-000000000000");
 }
 
+static void a_moment_and_random_bytes_become_version_7(void **state)
+{
+        (void)state;
+        unsigned char bytes[UUID_BYTES];
+        char text[UUID_LENGTH + 1], later[UUID_LENGTH + 1];
+        memset(bytes, 0xff, sizeof(bytes));
+        uuid_format_ordered(0x017f22e279b0, bytes, text);
+        assert_string_equal(text, "017f22e2-79b0-7fff-bfff-ffffffffffff");
+        memset(bytes, 0, sizeof(bytes));
+        uuid_format_ordered(0x017f22e279b1, bytes, later);
+        assert_string_equal(later, "017f22e2-79b1-7000-8000-000000000000");
+        assert_true(strcmp(text, later) < 0);
+}
+
 static void text_and_bytes_agree_in_any_case(void **state)
 {
         (void)state;
@@ -51,6 +65,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(random_bytes_become_version_4),
+                cmocka_unit_test(a_moment_and_random_bytes_become_version_7),
                 cmocka_unit_test(text_and_bytes_agree_in_any_case),
                 cmocka_unit_test(every_wrong_character_is_refused),
         };

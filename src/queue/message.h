@@ -155,7 +155,10 @@ int message_kwargs_repr(sj_arena *arena, const sj_json *kwargs, sj_str *ret);
 /* "gen<pid>@<host>" in the arena. */
 int message_origin(sj_arena *arena, sj_str *ret);
 
-/* A fresh random id (UUID version 4): 36 characters and a NUL. */
+/*
+ * A fresh id: 36 characters and a NUL. UUID version 7, so that ids of one time lie together in a
+ * store's index: a batch of random ones changes as many pages of it as there are ids.
+ */
 #define MESSAGE_UUID_SIZE 37
 void message_uuid(char ret[MESSAGE_UUID_SIZE]);
 

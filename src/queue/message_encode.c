@@ -19,7 +19,7 @@ void message_uuid(char ret[MESSAGE_UUID_SIZE])
 {
         unsigned char random[UUID_BYTES];
         os_random(random, sizeof(random));
-        uuid_format_random(random, ret);
+        uuid_format_ordered(sj_wall_now().us / 1000, random, ret);
 }
 
 int message_origin(sj_arena *arena, sj_str *ret)
