@@ -14,9 +14,13 @@ import sys
 import tempfile
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / 'tests'))
+
+import tap  # noqa: E402
+
 BUILD = pathlib.Path(os.environ['BUILD']).resolve()
 SANJAB = BUILD / 'sanjab'
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CC = os.environ.get('CC', 'cc')
 LIMIT = 60  # seconds: for what hangs; no test is quick or slow by it
 
@@ -83,12 +87,26 @@ class Place:
         path.chmod(mode)
         return path
 
-    def run(self, *args, stdin=subprocess.DEVNULL, **env):
+    def run(self, *args, stdin=subprocess.DEVNULL, user=None, **env):
         command = [SANJAB, *map(str, args)]
         done = subprocess.run(command, cwd=self.path / 'work', env={**self.env, **env}, text=True,
                               stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=LIMIT)
+                              timeout=LIMIT, user=user)
         return Run(command, done)
+
+    def give_away(self):
+        """Gives all to a user without rights, if this one is root; who that is, or None."""
+        if os.getuid() != 0:
+            return None
+        nobody = 65534
+        for path in [self.path, *self.path.rglob('*')]:
+            os.chown(path, nobody, nobody)
+        try:
+            subprocess.run([SANJAB, '--version'], user=nobody, stdout=subprocess.DEVNULL, cwd='/',
+                           check=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise tap.Skip('a user without rights cannot run the program where it lies')
+        return nobody
 
     def worker(self, *args, ready=True, **env):
         worker = Worker(self, args, {**self.env, **env})
@@ -139,5 +157,3 @@ class Worker:
             self.process.wait()
         self.log.close()
 
-
-sys.path.insert(0, str(ROOT / 'tests'))
