@@ -93,7 +93,7 @@ typedef struct sj_app_options {
 } sj_app_options;
 
 /*
- * Opens the broker. Options are copied. Blocks.
+ * Opens the broker. Options are copied; they may be NULL. Blocks.
  * Errors: -EINVAL the broker's address or a route is malformed; -EPROTONOSUPPORT no such kind of
  * broker in this build; those of the broker (-EACCES, -ENOENT, -ENOTDIR, -ENOSPC, -EBADMSG the
  * file is not a queue or of a newer version, -ECONNREFUSED, ...); -ETIMEDOUT; -ENOMEM.

@@ -88,6 +88,9 @@ static sj_time app_result_expires(double seconds)
 
 int sj_app_new(const sj_app_options *options, sj_app **ret)
 {
+        static const sj_app_options defaults;
+        if (!options)
+                options = &defaults;
         const char *url = options->broker ? options->broker : getenv("SANJAB_BROKER");
         broker_options broker_opts = {.result_expires =
                                               app_result_expires(options->result_expires)};
