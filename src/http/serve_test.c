@@ -26,7 +26,10 @@ static int answer(sj_http_exchange *x, void *arg)
                 return sj_http_respond(x, 200, NULL, 0, SJ_STR("ignored"), SJ_NEVER);
         if (sj_str_equal(path, SJ_STR("/half"))) {
                 int r = sj_http_respond_begin(x, 200, NULL, 0, 10, SJ_NEVER);
-                return r < 0 ? r : sj_http_respond_write(x, "12345", 5, SJ_NEVER);
+                if (r == 0)
+                        r = sj_http_respond_write(x, "12345", 5, SJ_NEVER);
+                expect_equal(sj_http_respond_end(x, SJ_NEVER), -EINVAL);
+                return r;
         }
         if (sj_str_equal(path, SJ_STR("/over"))) {
                 expect_equal(sj_http_respond_begin(x, 200, NULL, 0, 3, SJ_NEVER), 0);
