@@ -157,3 +157,9 @@ class Worker:
             self.process.wait()
         self.log.close()
 
+
+
+def needs_sqlite():
+    with Place('sqlite:jobs.db') as place:
+        if "no broker of the kind 'sqlite'" in place.run('call', 'x').err:
+            raise tap.Skip('this build has no SQLite')

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import sys
 
-from program import Place, eventually
+from program import Place, eventually, needs_sqlite
 
 import tap
 
@@ -330,9 +330,9 @@ def test_a_full_disk_is_said_and_nothing_is_half_sent():
         place.run('result', first).expect(3, 'PENDING')
 
 
-with Place(BROKER) as probe:
-    without = "no broker of the kind 'sqlite'" in probe.run('call', 'x').err
-if without:
-    print('1..0 # SKIP this build has no SQLite')
+try:
+    needs_sqlite()
+except tap.Skip as reason:
+    print(f'1..0 # SKIP {reason}')
     sys.exit(77)
 tap.run(globals())

@@ -1,0 +1,47 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The guide: its programs and outputs are those in examples/, and its queue runs as it says."""
+import re
+import shutil
+import subprocess
+
+from program import BUILD, LIMIT, ROOT, Place, needs_sqlite
+
+import tap
+
+GUIDE = ROOT / 'docs' / 'guide.md'
+BLOCK = re.compile(r'<!-- (?:file|output): (\S+) -->\n```(?:c)?\n(.*?)```', re.S)
+
+
+def shown(path):
+    """A file as the guide shows it: without the line about its licence."""
+    return re.sub(r'\A/\* SPDX.*\*/\n', '', (ROOT / path).read_text())
+
+
+def test_programs_and_outputs_are_those_of_the_examples():
+    blocks = BLOCK.findall(GUIDE.read_text())
+    assert len(blocks) >= 10, blocks
+    for path, text in blocks:
+        assert text == shown(path), f'{path} differs'
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r'\]\(([^)#:]+)\)', GUIDE.read_text()):
+        assert (GUIDE.parent / target).exists(), target
+
+
+def test_the_tasks_are_run_by_a_worker():
+    needs_sqlite()
+    with Place('sqlite:jobs.db') as place:
+        for name in ('tasks.c', 'tasks.h'):
+            shutil.copyfile(ROOT / 'examples' / 'guide' / name, place.path / 'work' / name)
+        for pool in ('prefork', 'fibers'):
+            worker = place.worker('-A', 'tasks.c', '-P', pool, '-n', f'{pool}@%h')
+            done = subprocess.run([BUILD / 'examples' / 'guide' / 'guide_send'], text=True,
+                                  env=place.env, cwd=place.path / 'work', timeout=LIMIT,
+                                  stdout=subprocess.PIPE)
+            assert done.stdout == shown('examples/guide/send.out'), done.stdout + worker.text()
+            worker.stop()
+
+
+tap.run(globals())
