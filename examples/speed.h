@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the examples share: SJ_EXAMPLE_SPEED=10 makes their waits ten times shorter. The times that
+ * they print are always those of the program at full speed.
+ */
+#ifndef EXAMPLES_SPEED_H
+#define EXAMPLES_SPEED_H
+
+#include <sanjab/time.h>
+#include <stdlib.h>
+
+static inline double example_speed(void)
+{
+        const char *text = getenv("SJ_EXAMPLE_SPEED");
+        double speed = text ? strtod(text, NULL) : 1;
+        return speed > 0 ? speed : 1;
+}
+
+/* A duration of n seconds. */
+static inline sj_time seconds(double n)
+{
+        return (sj_time)(n * (double)SJ_SEC / example_speed());
+}
+
+/* The seconds that have passed since the moment. */
+static inline double since(sj_time moment)
+{
+        return (double)(sj_now() - moment) / (double)SJ_SEC * example_speed();
+}
+
+#endif
