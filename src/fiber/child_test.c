@@ -159,7 +159,7 @@ static int a_child_has_the_descriptors_and_the_environment_it_was_given(void *ar
         os_close(in[1]);
         os_close(out[1]);
         read_all(out[0], text, sizeof(text));
-        expect(!strncmp(text, "hello red\nerr\n/proc/", 21));
+        expect(!strncmp(text, "hello red\nerr\n/proc/", 20));
         for (const char *at = strstr(text, "/fd/"); at; at = strstr(at + 1, "/fd/"))
                 expect(atoi(at + 4) <= 3);
         int status;
