@@ -246,19 +246,6 @@ static int a_dripping_body_ends_at_the_total_limit(void *arg)
         return 0;
 }
 
-static int the_connect_limit_holds_for_the_proxys_tunnel(void *arg)
-{
-        (void)arg;
-        rig proxy = {.script = say_nothing};
-        SJ_SCOPE(scope, SJ_NEVER, 0);
-        rig_start(&proxy, scope);
-        expect_late("https://example.org/",
-                    (sj_http_options){.connect_limit = 2 * SJ_SEC, .proxy = proxy.url}, SJ_NEVER,
-                    2 * SJ_SEC, 3 * SJ_SEC, "the connect limit of 2 s");
-        rig_stop(&proxy, scope);
-        return 0;
-}
-
 static int reading_goes_on_after_the_callers_deadline(void *arg)
 {
         (void)arg;
@@ -326,7 +313,6 @@ static int a_scope_whose_time_is_up_cancels(void *arg)
         X(a_connection_is_not_kept_longer_than_the_option_says) \
         X(silence_ends_at_the_idle_limit)                       \
         X(a_dripping_body_ends_at_the_total_limit)              \
-        X(the_connect_limit_holds_for_the_proxys_tunnel)        \
         X(reading_goes_on_after_the_callers_deadline)           \
         X(a_scope_whose_time_is_up_cancels)
 

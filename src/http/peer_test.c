@@ -621,38 +621,6 @@ static int a_proxy_gets_the_whole_url(void *arg)
         return 0;
 }
 
-static void refuse_tunnel(sj_str answer, int code)
-{
-        static lines l;
-        l = (lines){.text = answer};
-        rig proxy = {.script = say, .arg = &l};
-        SJ_SCOPE(scope, SJ_NEVER, 0);
-        rig_start(&proxy, scope);
-        sj_http_session *session = rig_session((sj_http_options){.proxy = proxy.url});
-        sj_http_response *p;
-        sj_http_error why = {0};
-        expect_equal(sj_http_get(session, "https://nowhere.invalid/secret", &p, &why, SJ_NEVER),
-                     code);
-        /* Bytes in the tunnel that come late are TLS's to refuse. */
-        expect(why.step == SJ_HTTP_STEP_PROXY ||
-               (why.step == SJ_HTTP_STEP_TLS && strstr(answer.data, "unasked")));
-        expect(!strstr(why.text, "secret"));
-        expect(strstr(l.request, "CONNECT nowhere.invalid:443 HTTP/1.1\r\n"
-                                 "Host: nowhere.invalid:443\r\n\r\n") == l.request);
-        sj_http_session_free(session);
-        rig_stop(&proxy, scope);
-}
-
-static int a_proxy_may_refuse_a_tunnel(void *arg)
-{
-        (void)arg;
-        refuse_tunnel(SJ_STR("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), -EACCES);
-        refuse_tunnel(SJ_STR("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"), -EACCES);
-        refuse_tunnel(SJ_STR("HTTP/1.1 200 OK\r\n\r\nunasked"), -EPROTO);
-        refuse_tunnel(SJ_STR("nonsense\r\n\r\n"), -EPROTO);
-        return 0;
-}
-
 #define TESTS(X)                                                    \
         X(reads_every_framing)                                      \
         X(refuses_what_is_not_http)                                 \
@@ -668,8 +636,7 @@ static int a_proxy_may_refuse_a_tunnel(void *arg)
         X(an_answer_before_the_end_of_the_body_is_an_answer)        \
         X(read_all_has_a_limit)                                     \
         ENCODING_TESTS(X)                                           \
-        X(a_proxy_gets_the_whole_url)                               \
-        X(a_proxy_may_refuse_a_tunnel)
+        X(a_proxy_gets_the_whole_url)
 
 TESTS(RIG_DEFINE)
 

@@ -329,6 +329,71 @@ static int a_tunnel_that_is_cut_is_an_error(void *arg)
         return 0;
 }
 
+/* A proxy that answers CONNECT with these bytes. */
+typedef struct refusal {
+        sj_str answer;
+        char request[1024];
+} refusal;
+
+static void refuse(sj_stream *s, void *arg)
+{
+        refusal *r = arg;
+        if (rig_read_head(s, r->request, sizeof(r->request)) > 4)
+                (void)sj_write(s, r->answer.data, r->answer.n, SJ_NEVER);
+        (void)sj_stream_close_politely(s, sj_after(SJ_SEC));
+}
+
+static void refuse_tunnel(sj_str answer, int code)
+{
+        refusal r = {.answer = answer};
+        rig by = {.script = refuse, .arg = &r};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&by, scope);
+        sj_http_session *session = rig_session((sj_http_options){.proxy = by.url, .tls = trusting});
+        sj_http_response *p;
+        sj_http_error why = {0};
+        expect_equal(sj_http_get(session, "https://nowhere.invalid/secret", &p, &why, SJ_NEVER),
+                     code);
+        /* Bytes in the tunnel that come late are TLS's to refuse. */
+        expect(why.step == SJ_HTTP_STEP_PROXY ||
+               (why.step == SJ_HTTP_STEP_TLS && strstr(answer.data, "unasked")));
+        expect(!strstr(why.text, "secret"));
+        expect(strcmp(r.request, "CONNECT nowhere.invalid:443 HTTP/1.1\r\n"
+                                 "Host: nowhere.invalid:443\r\n\r\n") == 0);
+        sj_http_session_free(session);
+        rig_stop(&by, scope);
+}
+
+static int a_proxy_may_refuse_a_tunnel(void *arg)
+{
+        (void)arg;
+        refuse_tunnel(SJ_STR("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"), -EACCES);
+        refuse_tunnel(SJ_STR("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"), -EACCES);
+        refuse_tunnel(SJ_STR("HTTP/1.1 200 OK\r\n\r\nunasked"), -EPROTO);
+        refuse_tunnel(SJ_STR("nonsense\r\n\r\n"), -EPROTO);
+        refuse_tunnel(SJ_STR(""), -EPIPE);
+        return 0;
+}
+
+static int the_connect_limit_holds_for_the_proxys_tunnel(void *arg)
+{
+        (void)arg;
+        rig by = {.script = say_nothing};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&by, scope);
+        sj_http_session *session = rig_session(
+                (sj_http_options){.proxy = by.url, .tls = trusting, .connect_limit = 100 * SJ_MS});
+        sj_http_response *p;
+        sj_http_error why = {0};
+        expect_equal(sj_http_get(session, "https://nowhere.invalid/", &p, &why, SJ_NEVER),
+                     -ETIMEDOUT);
+        expect_equal(why.step, SJ_HTTP_STEP_TIME);
+        expect(strstr(why.text, "the connect limit of 0.1 s"));
+        sj_http_session_free(session);
+        rig_stop(&by, scope);
+        return 0;
+}
+
 #define TESTS(X)                                        \
         X(a_server_with_a_good_certificate_is_believed) \
         X(others_are_not)                               \
@@ -336,7 +401,9 @@ static int a_tunnel_that_is_cut_is_an_error(void *arg)
         X(the_connect_limit_holds_for_the_handshake)    \
         X(a_redirect_to_http_is_refused_unless_allowed) \
         X(https_goes_through_a_proxys_tunnel)           \
-        X(a_tunnel_that_is_cut_is_an_error)
+        X(a_tunnel_that_is_cut_is_an_error)             \
+        X(a_proxy_may_refuse_a_tunnel)                  \
+        X(the_connect_limit_holds_for_the_proxys_tunnel)
 
 TESTS(RIG_DEFINE)
 
