@@ -16,9 +16,9 @@
 
 enum { ADDRESSES_MAX = 16, CREDENTIALS_MAX = 1024 };
 
-/* A host with its NUL. */
+/* A host, or a host and a port, with its NUL. */
 typedef struct host_text {
-        char text[URL_HOST_MAX + 2];
+        char text[URL_HOST_MAX + 16];
 } host_text;
 
 static host_text host_of(const struct url *u)
@@ -28,16 +28,24 @@ static host_text host_of(const struct url *u)
         return h;
 }
 
+/* host:port, always with the port. */
+static host_text place_of(const struct url *u)
+{
+        host_text h;
+        snprintf(h.text, sizeof(h.text), u->ipv6 ? "[%.*s]:%u" : "%.*s:%u", SJ_STR_ARG(u->host),
+                 (unsigned)u->port);
+        return h;
+}
+
 /* The deadline of the dial has passed during that step, or the step has failed with code. */
 static int fail(const http_dial *d, sj_http_error *why, sj_http_step step, int code,
                 const char *doing, const struct url *whom, const char *reason)
 {
+        host_text place = place_of(whom);
         if (code == -ETIMEDOUT)
-                return http_error_set(why, SJ_HTTP_STEP_TIME, code,
-                                      "timed out while %s %.*s:%u (%s)", doing,
-                                      SJ_STR_ARG(whom->host), (unsigned)whom->port, d->limit);
-        return http_error_set(why, step, code, "%s %.*s:%u failed: %s", doing,
-                              SJ_STR_ARG(whom->host), (unsigned)whom->port, reason);
+                return http_error_set(why, SJ_HTTP_STEP_TIME, code, "timed out while %s %s (%s)",
+                                      doing, place.text, d->limit);
+        return http_error_set(why, step, code, "%s %s failed: %s", doing, place.text, reason);
 }
 
 static int connect_to(const http_dial *d, const struct url *whom, sj_stream **ret,
@@ -97,13 +105,10 @@ int http_dial_put_credentials(buf *out, sj_str userinfo)
 /* host:port, always with the port (RFC 9112 §3.2.3). */
 static int put_connect(buf *out, const http_dial *d)
 {
-        char target[URL_HOST_MAX + 16];
-        const struct url *u = d->target;
-        snprintf(target, sizeof(target), u->ipv6 ? "[%.*s]:%u" : "%.*s:%u", SJ_STR_ARG(u->host),
-                 (unsigned)u->port);
-        int r = http1_put_request(out, SJ_STR("CONNECT"), sj_str_of(target));
+        host_text target = place_of(d->target);
+        int r = http1_put_request(out, SJ_STR("CONNECT"), sj_str_of(target.text));
         if (r == 0)
-                r = http1_put_field(out, SJ_STR("Host"), sj_str_of(target));
+                r = http1_put_field(out, SJ_STR("Host"), sj_str_of(target.text));
         if (r == 0 && d->proxy->userinfo.n) {
                 buf credentials = BUF_INIT(0);
                 r = http_dial_put_credentials(&credentials, d->proxy->userinfo);
@@ -134,16 +139,16 @@ static int read_answer(http_wire *w, http1_head *h, http1_field *fields, const h
 static int check_answer(const http_dial *d, const http_wire *w, const http1_head *h,
                         sj_http_error *why)
 {
+        host_text place = place_of(d->proxy);
         if (h->status / 100 != 2)
                 return http_error_set(why, SJ_HTTP_STEP_PROXY, -EACCES,
-                                      "the proxy %.*s:%u refused the connection with status %d",
-                                      SJ_STR_ARG(d->proxy->host), (unsigned)d->proxy->port,
-                                      h->status);
+                                      "the proxy %s refused the connection with status %d",
+                                      place.text, h->status);
         /* The target speaks only when it was spoken to: these are somebody else's bytes. */
         if (buf_size(&w->in))
                 return http_error_set(why, SJ_HTTP_STEP_PROXY, -EPROTO,
-                                      "the proxy %.*s:%u sent bytes of its own into the tunnel",
-                                      SJ_STR_ARG(d->proxy->host), (unsigned)d->proxy->port);
+                                      "the proxy %s sent bytes of its own into the tunnel",
+                                      place.text);
         return 0;
 }
 
