@@ -7,22 +7,21 @@
  */
 #include "queue/broker_sqlite.h"
 
-#include "os/os.h"
-
 #include <stdlib.h>
 
 enum { CLAIM_QUEUES = 64 };
 
-/* What may be leased: the next rows of each queue, by priority and place. */
-typedef struct candidate {
-        int64_t seq;
-        int priority;
-} candidate;
+/* A message as it is leased, and what decides on its place among those of the call. */
+typedef struct lent {
+        broker_lease *lease;
+        int64_t place;
+        size_t queue;
+} lent;
 
 typedef struct lease_job {
         sqlite_job job;
         const broker_claim *claim;
-        broker_lease **ret;
+        lent *all;
         size_t n;
         broker *owner;
         size_t taken;
@@ -30,16 +29,17 @@ typedef struct lease_job {
 
 /* ── One message ─────────────────────────────────────────────────────────────────────────── */
 
-static broker_fate sqlite_queue_fate(const broker_lease *l, sj_wall now)
+/* deliveries: without this one. */
+static broker_fate sqlite_queue_fate(const broker_message *m, uint32_t deliveries, sj_wall now)
 {
-        const broker_message *m = &l->message;
         uint32_t most = m->max_deliveries ? m->max_deliveries : SJ_MAX_DELIVERIES;
         if (m->expires.us && m->expires.us <= now.us)
                 return BROKER_EXPIRED;
-        return l->deliveries >= most ? BROKER_EXHAUSTED : BROKER_RUN;
+        return deliveries >= most ? BROKER_EXHAUSTED : BROKER_RUN;
 }
 
-static void sqlite_queue_read_lease(sqlite3_stmt *s, broker_lease *ret)
+static void sqlite_queue_read_lease(sqlite3_stmt *s, const lease_job *j, sj_wall now,
+                                    broker_lease *ret)
 {
         *ret = (broker_lease){
                 .message = {.id = sqlite_text(s, 0),
@@ -53,11 +53,16 @@ static void sqlite_queue_read_lease(sqlite3_stmt *s, broker_lease *ret)
                             .key_for = sqlite3_column_int64(s, 8)},
                 .deliveries = (uint32_t)sqlite3_column_int64(s, 9),
                 .published = {sqlite3_column_int64(s, 11)},
+                .token = {(uint64_t)sqlite3_column_int64(s, 12),
+                          (uint64_t)sqlite3_column_int64(s, 13)},
+                .until = sqlite_queue_later(now, j->claim->duration),
+                .owner = j->owner,
         };
+        ret->fate = sqlite_queue_fate(&ret->message, ret->deliveries - 1, now);
 }
 
 /* The broker's own end of a message that no worker managed to settle. */
-static int sqlite_queue_last_rites(sqlite_db *db, int64_t seq, const broker_lease *l, sj_wall now)
+static int sqlite_queue_last_rites(sqlite_db *db, const broker_lease *l, sj_wall now)
 {
         sj_arena *arena;
         if (sj_arena_new(&arena) < 0)
@@ -73,110 +78,74 @@ static int sqlite_queue_last_rites(sqlite_db *db, int64_t seq, const broker_leas
         if (r >= 0 && expired)
                 r = sqlite_queue_end_now(db, result.id, now);
         else if (r >= 0)
-                r = sqlite_do(db, SQL_BURY, "iis", seq, now.us, reason);
+                r = sqlite_do(db, SQL_BURY, "iis", (int64_t)l->token.low, now.us, reason);
         sj_arena_free(arena);
         return r < 0 ? r : 0;
 }
 
-/* Leases one ready message: 1; 0 when the broker had to end it itself. */
-static int sqlite_queue_lend(sqlite_db *db, lease_job *j, int64_t seq, uint64_t secret, sj_wall now,
-                             broker_lease **ret)
+/* A row that is leased now: 1; 0 when the broker had to end it itself. */
+static int sqlite_queue_lend(sqlite_db *db, const lease_job *j, sqlite3_stmt *s, sj_wall now,
+                             lent *ret)
 {
-        sqlite3_stmt *s = sqlite_begin(db, SQL_TAKE, "i", seq);
-        int r = sqlite_row(db, s);
-        if (r != 1)
-                return r;
         broker_lease l;
-        sqlite_queue_read_lease(s, &l);
-        int64_t rites = sqlite3_column_int64(s, 10);
-        l.fate = sqlite_queue_fate(&l, now);
-        if (l.fate != BROKER_RUN && rites >= BROKER_LAST_RITES) {
-                r = sqlite_queue_last_rites(db, seq, &l, now);
-                sqlite_end(s);
-                return r;
-        }
-        l.token = (broker_token){secret, (uint64_t)seq};
-        l.deliveries++;
-        l.until = sqlite_queue_later(now, j->claim->duration);
-        l.owner = j->owner;
         sqlite3_stmt *body;
-        r = sqlite_queue_envelope(db, s, 12, seq, &l.message.envelope, &body);
-        broker_lease *lease = r < 0 ? NULL : broker_lease_new(&l);
-        sqlite_end(body);
-        sqlite_end(s);
-        if (!lease)
-                return r < 0 ? r : -ENOMEM;
-        r = sqlite_do(db, SQL_LEND, "iiiSii", seq, l.until.us, (int64_t)secret, j->claim->worker,
-                      (int64_t)l.deliveries, rites + (l.fate != BROKER_RUN));
-        if (r < 0) {
-                broker_lease_free(lease);
+        sqlite_queue_read_lease(s, j, now, &l);
+        if (sqlite3_column_int64(s, 10) > BROKER_LAST_RITES)
+                return sqlite_queue_last_rites(db, &l, now);
+        int r = sqlite_queue_envelope(db, s, 15, (int64_t)l.token.low, &l.message.envelope, &body);
+        if (r < 0)
                 return r;
-        }
-        *ret = lease;
-        return 1;
+        ret->lease = broker_lease_new(&l);
+        ret->place = sqlite3_column_int64(s, 14);
+        sqlite_end(body);
+        return ret->lease ? 1 : -ENOMEM;
 }
 
 /* ── Many ────────────────────────────────────────────────────────────────────────────────── */
 
-static int sqlite_queue_candidates(sqlite_db *db, sj_str queue, size_t most, candidate ret[])
-{
-        int n = 0, r;
-        sqlite3_stmt *s = sqlite_begin(db, SQL_READY, "si", queue, (int64_t)most);
-        while ((r = sqlite_row(db, s)) == 1)
-                ret[n++] = (candidate){sqlite3_column_int64(s, 0), sqlite3_column_int(s, 1)};
-        return r < 0 ? r : n;
-}
-
-/* The heads of the queues, and what is behind them. */
+/* The priorities of what may be leased next in each queue. */
 typedef struct candidates {
-        candidate *of[CLAIM_QUEUES];
+        int *of[CLAIM_QUEUES];
         int n[CLAIM_QUEUES];
         int next[CLAIM_QUEUES];
 } candidates;
 
-/* The next of all queues: by priority, and among equals by turns. */
-static const candidate *sqlite_queue_pick(sqlite_queue *q, candidates *c, size_t n)
+static int sqlite_queue_candidates(sqlite_db *db, sj_str queue, size_t most, int ret[])
+{
+        int n = 0, r;
+        sqlite3_stmt *s = sqlite_begin(db, SQL_READY, "si", queue, (int64_t)most);
+        while ((r = sqlite_row(db, s)) == 1)
+                ret[n++] = sqlite3_column_int(s, 1);
+        return r < 0 ? r : n;
+}
+
+/* Takes the next of all queues: by priority, and among equals by turns. */
+static bool sqlite_queue_pick(sqlite_queue *q, candidates *c, size_t n)
 {
         size_t best = n;
         for (size_t k = 0; k < n; k++) {
                 size_t i = (q->turn + k) % n;
-                if (c->next[i] < c->n[i] &&
-                    (best == n ||
-                     c->of[i][c->next[i]].priority > c->of[best][c->next[best]].priority))
+                if (c->next[i] == c->n[i])
+                        continue;
+                if (best == n || c->of[i][c->next[i]] > c->of[best][c->next[best]])
                         best = i;
         }
         if (best == n)
-                return NULL;
+                return false;
         q->turn = (best + 1) % n;
-        return &c->of[best][c->next[best]++];
+        c->next[best]++;
+        return true;
 }
 
-static int sqlite_queue_lend_all(sqlite_db *db, lease_job *j, candidates *c, sj_wall now)
+/* How many to take of each queue: ret[i]. */
+static int sqlite_queue_share(sqlite_db *db, const lease_job *j, int ret[])
 {
-        uint64_t secrets[64];
-        size_t used = 64;
-        const candidate *next;
-        while (j->taken < j->n &&
-               (next = sqlite_queue_pick(sqlite_queue_in(db), c, j->claim->n_queues))) {
-                if (used == 64) {
-                        os_random(secrets, sizeof(secrets));
-                        used = 0;
-                }
-                int r = sqlite_queue_lend(db, j, next->seq, secrets[used++], now,
-                                          &j->ret[j->taken]);
-                if (r < 0)
-                        return r;
-                j->taken += (size_t)r;
-        }
-        return 0;
-}
-
-static int sqlite_queue_run_lease(sqlite_db *db, sqlite_job *job, sj_wall now)
-{
-        lease_job *j = container_of(job, lease_job, job);
         size_t n_queues = j->claim->n_queues;
+        ret[0] = (int)j->n;
+        if (n_queues == 1)
+                return 0;
         candidates c = {0};
-        candidate *space = malloc(n_queues * j->n * sizeof(candidate));
+        int *space = malloc(n_queues * j->n * sizeof(*space));
         int r = space ? 0 : -ENOMEM;
         for (size_t i = 0; i < n_queues && r == 0; i++) {
                 c.of[i] = space + i * j->n;
@@ -184,10 +153,59 @@ static int sqlite_queue_run_lease(sqlite_db *db, sqlite_job *job, sj_wall now)
                 if (c.n[i] < 0)
                         r = c.n[i];
         }
-        if (r == 0)
-                r = sqlite_queue_lend_all(db, j, &c, now);
+        size_t picked = 0;
+        while (r == 0 && picked < j->n && sqlite_queue_pick(sqlite_queue_in(db), &c, n_queues))
+                picked++;
+        memcpy(ret, c.next, n_queues * sizeof(*ret));
         free(space);
         return r;
+}
+
+static int sqlite_queue_lend_queue(sqlite_db *db, lease_job *j, size_t queue, int most, sj_wall now)
+{
+        int r;
+        sqlite3_stmt *s =
+                sqlite_begin(db, SQL_LEND, "iSisi", sqlite_queue_later(now, j->claim->duration).us,
+                             j->claim->worker, now.us, j->claim->queues[queue], (int64_t)most);
+        while ((r = sqlite_row(db, s)) == 1) {
+                r = sqlite_queue_lend(db, j, s, now, &j->all[j->taken]);
+                if (r < 0) {
+                        sqlite_end(s);
+                        return r;
+                }
+                j->all[j->taken].queue = queue;
+                j->taken += (size_t)r;
+        }
+        return r;
+}
+
+static void sqlite_queue_give_up(lease_job *j)
+{
+        while (j->taken)
+                broker_lease_free(j->all[--j->taken].lease);
+}
+
+static int sqlite_queue_run_lease(sqlite_db *db, sqlite_job *job, sj_wall now)
+{
+        lease_job *j = container_of(job, lease_job, job);
+        int share[CLAIM_QUEUES];
+        sqlite_queue_give_up(j);
+        int r = sqlite_queue_share(db, j, share);
+        for (size_t i = 0; i < j->claim->n_queues && r == 0; i++)
+                if (share[i] > 0)
+                        r = sqlite_queue_lend_queue(db, j, i, share[i], now);
+        return r;
+}
+
+static int sqlite_queue_lent_order(const void *a, const void *b)
+{
+        const lent *x = a, *y = b;
+        int px = x->lease->message.priority, py = y->lease->message.priority;
+        if (px != py)
+                return px > py ? -1 : 1;
+        if (x->queue != y->queue)
+                return x->queue < y->queue ? -1 : 1;
+        return (x->place > y->place) - (x->place < y->place);
 }
 
 int sqlite_queue_lease_next(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,
@@ -195,14 +213,21 @@ int sqlite_queue_lease_next(broker *b, const broker_claim *claim, broker_lease *
 {
         if (claim->n_queues > CLAIM_QUEUES)
                 return -E2BIG;
-        lease_job j = {.claim = claim, .ret = ret, .n = n, .owner = b};
+        lent few[16];
+        lease_job j = {.claim = claim, .n = n, .owner = b};
+        j.all = n <= 16 ? few : malloc(n * sizeof(*j.all));
+        if (!j.all)
+                return -ENOMEM;
         int r = sqlite_queue_call(b, &j.job, sqlite_queue_run_lease, SQLITE_JOB_RELAXED, deadline);
-        if (r >= 0)
-                return (int)j.taken;
-        /* Those that were taken are as good as lost: they run out. */
-        while (j.taken)
-                broker_lease_free(ret[--j.taken]);
-        return r;
+        /* If they were taken all the same, they run out. */
+        if (r < 0)
+                sqlite_queue_give_up(&j);
+        qsort(j.all, j.taken, sizeof(*j.all), sqlite_queue_lent_order);
+        for (size_t i = 0; i < j.taken; i++)
+                ret[i] = j.all[i].lease;
+        if (j.all != few)
+                free(j.all);
+        return r < 0 ? r : (int)j.taken;
 }
 
 /* ── Waiting ─────────────────────────────────────────────────────────────────────────────── */

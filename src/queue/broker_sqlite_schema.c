@@ -12,6 +12,10 @@
 #define TASK     "sanjab_task"
 #define BY_DUE   "sanjab_task INDEXED BY sanjab_task_due"
 #define BY_READY "sanjab_task INDEXED BY sanjab_task_ready"
+#define PLAIN                                                                 \
+        "seq = ?1 AND token = ?2 AND phase = 3 AND due > ?3 AND key IS NULL " \
+        "AND envelope IS NOT NULL AND (state IS NULL OR "                     \
+        "state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED'))"
 
 static const char sqlite_queue_definition[] =
         "CREATE TABLE sanjab_task ("
@@ -85,10 +89,19 @@ static const char *const sqlite_queue_statements[SQL_MAX] = {
         [SQL_ANY_READY] = "SELECT 1 FROM " BY_READY " WHERE phase = 1 AND queue = ? LIMIT 1",
         [SQL_ANY_DUE] = "SELECT 1 FROM " BY_DUE " WHERE phase IN (2, 3) AND queue = ? AND due <= ?"
                         " LIMIT 1",
-        [SQL_TAKE] = "SELECT id, queue, task, priority, eta, expires, max_deliveries, key, key_for,"
-                     " deliveries, rites, published, envelope FROM " TASK " WHERE seq = ?",
-        [SQL_LEND] = "UPDATE " TASK " SET phase = 3, due = ?2, token = ?3, worker = ?4,"
-                     " deliveries = ?5, rites = ?6 WHERE seq = ?1",
+        /* At once: which ones, what they are, and that they are leased. */
+        [SQL_LEND] = "UPDATE " TASK " SET phase = 3, due = ?1, token = random(), worker = ?2,"
+                     " deliveries = deliveries + 1, rites = rites + (deliveries >= "
+                     "CASE max_deliveries WHEN 0 THEN " SJ_STRINGIFY(
+                             SJ_MAX_DELIVERIES) " ELSE max_deliveries END OR (expires > 0 AND "
+                                                "expires <= ?3))"
+                                                " WHERE seq IN (SELECT seq FROM " BY_READY
+                                                " WHERE phase = 1 AND queue = ?4"
+                                                " ORDER BY priority DESC, place LIMIT ?5)"
+                                                " RETURNING id, queue, task, priority, eta, "
+                                                "expires, max_deliveries, key,"
+                                                " key_for, deliveries, rites, published, token, "
+                                                "seq, place, envelope",
         [SQL_RENEW] = "UPDATE " TASK " SET due = ?3 WHERE seq = ?1 AND token = ?2 AND phase = 3",
         [SQL_HELD] = "SELECT state, key IS NOT NULL, key_for, envelope IS NULL, queue, priority,"
                      " expires, revoked FROM " TASK
@@ -101,6 +114,11 @@ static const char *const sqlite_queue_statements[SQL_MAX] = {
                            " key = CASE WHEN ?3 THEN key END, key_until = ?4, token = NULL,"
                            " queue = NULL, task = NULL, worker = NULL, reason = NULL,"
                            " envelope = NULL, state = ?5, content = ?6 WHERE seq = ?1",
+        /* The usual ends, without a look beforehand: no key, no large envelope, no earlier end. */
+        [SQL_END_PLAIN] = "UPDATE " TASK " SET phase = 0, due = ?4, token = NULL, queue = NULL,"
+                          " task = NULL, worker = NULL, envelope = NULL, state = ?5, content = ?6"
+                          " WHERE " PLAIN,
+        [SQL_DELETE_PLAIN] = "DELETE FROM " TASK " WHERE " PLAIN,
         [SQL_REPLACE] = "UPDATE " TASK " SET phase = ?2, due = ?3, queue = ?4, priority = ?5,"
                         " place = ?6, token = NULL, deliveries = 0, rites = 0, published = ?7,"
                         " eta = ?8, expires = ?9, max_deliveries = ?10, key_for = ?11, task = ?12,"

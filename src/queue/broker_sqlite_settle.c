@@ -141,10 +141,34 @@ static int sqlite_queue_deliver(sqlite_db *db, const broker_settlement *x, const
         return sqlite_queue_place(db, seq, h->queue_name, h->priority, eta, h->expires, now, true);
 }
 
+/*
+ * The usual case in one statement: it is done, with its own final result or none at all. 1; 0 when
+ * it is not the usual case, and nothing was done.
+ */
+static int sqlite_queue_settle_plain(sqlite_db *db, const broker_settlement *x, sj_wall now)
+{
+        const broker_token *token = &x->lease->token;
+        const broker_result *result = x->results;
+        if (x->verdict != BROKER_DONE || x->n_follow_ups || x->n_results > 1)
+                return 0;
+        if (!x->n_results)
+                return sqlite_do(db, SQL_DELETE_PLAIN, "iii", (int64_t)token->low,
+                                 (int64_t)token->high, now.us);
+        if (!sj_str_equal(result->id, x->lease->message.id))
+                return 0;
+        sj_wall until = sqlite_queue_later(now, sqlite_queue_in(db)->base.result_expires);
+        return sqlite_do(db, SQL_END_PLAIN, "iiiisb", (int64_t)token->low, (int64_t)token->high,
+                         now.us, until.us, result->state, result->content);
+}
+
 static int sqlite_queue_settle_one(sqlite_db *db, broker_settlement *x, sj_wall now)
 {
         held h;
-        int r = sqlite_queue_find_held(db, &x->lease->token, now, &h);
+        x->status = 0;
+        int r = sqlite_queue_settle_plain(db, x, now);
+        if (r != 0)
+                return r;
+        r = sqlite_queue_find_held(db, &x->lease->token, now, &h);
         if (r != 1) {
                 x->status = -ESTALE;
                 return r;

@@ -28,8 +28,8 @@ enum {
 };
 
 enum {
-        FRAMES_MANY = 4096, /* pages in the log that ask for a checkpoint: 16 MiB */
-        FRAMES_STEP = 512,  /* and so many more for the next try, when one did not get through */
+        FRAMES_MANY = 8192, /* pages in the log that ask for a checkpoint: 32 MiB */
+        FRAMES_STEP = 1024, /* and so many more for the next try, when one did not get through */
 };
 
 #define GROUP_TIME (20 * SJ_MS) /* how long one transaction gathers work */
@@ -213,20 +213,6 @@ static int sqlite_end_write(sqlite_db *db, int r)
         return 0;
 }
 
-/* Runs one write within the transaction. -ESHUTDOWN when the whole transaction is lost. */
-static int sqlite_run_in_savepoint(sqlite_db *db, sqlite_job *job, sj_wall now)
-{
-        int r = sqlite_exec(db, "SAVEPOINT job");
-        if (r == 0)
-                r = job->run(db, job, now);
-        if (sqlite3_get_autocommit(db->handle))
-                return r < 0 ? r : -EIO;
-        if (r < 0)
-                sqlite_exec(db, "ROLLBACK TO job");
-        sqlite_exec(db, "RELEASE job");
-        return r;
-}
-
 /* Whether there are writes, and whether all of them are relaxed. */
 static bool sqlite_wanted(sqlite_db *db, bool *ret_relaxed)
 {
@@ -240,22 +226,73 @@ static bool sqlite_wanted(sqlite_db *db, bool *ret_relaxed)
         return any;
 }
 
-/* All that wait, or as many as fit in the time. 0, or an error that has undone all. */
-static int sqlite_run_group(sqlite_db *db, bool relaxed, sj_wall now)
+/* -EAGAIN: it has failed half-way, and only a savepoint could undo it alone. */
+static int sqlite_run_plain(sqlite_db *db, sqlite_job *job, sj_wall now, int *ret_result)
+{
+        int64_t before = sqlite3_total_changes64(db->handle);
+        *ret_result = job->run(db, job, now);
+        bool clean = *ret_result >= 0 || sqlite3_total_changes64(db->handle) == before;
+        return clean || sqlite3_get_autocommit(db->handle) ? 0 : -EAGAIN;
+}
+
+static int sqlite_run_careful(sqlite_db *db, sqlite_job *job, sj_wall now, int *ret_result)
+{
+        *ret_result = sqlite_exec(db, "SAVEPOINT job");
+        if (*ret_result == 0)
+                *ret_result = job->run(db, job, now);
+        if (*ret_result < 0)
+                sqlite_exec(db, "ROLLBACK TO job");
+        sqlite_exec(db, "RELEASE job");
+        return 0;
+}
+
+/*
+ * Runs all that wait, or as many as fit in the time, and puts them into the group. 0; -EAGAIN the
+ * transaction must be run again, with savepoints; another error: it is lost.
+ */
+static int sqlite_run_group(sqlite_db *db, bool careful, sj_wall now)
 {
         sj_time until = sj_after(GROUP_TIME);
         for (sqlite_job *job; (job = sqlite_take(db, &db->writes));) {
-                int r = sqlite_run_in_savepoint(db, job, now);
+                int result;
+                int r = careful ? sqlite_run_careful(db, job, now, &result)
+                                : sqlite_run_plain(db, job, now, &result);
                 bool lost = sqlite3_get_autocommit(db->handle);
                 /* One that failed need not wait for the commit. */
-                sqlite_put(db, job, r, r < 0 ? NULL : &db->group);
-                if (lost)
-                        return r;
+                sqlite_put(db, job, result, r < 0 || result >= 0 ? &db->group : NULL);
+                if (r < 0 || lost)
+                        return r < 0 ? r : result < 0 ? result : -EIO;
                 if (sj_now() >= until)
                         break;
         }
-        (void)relaxed;
         return 0;
+}
+
+/* The group waits again, in front. */
+static void sqlite_put_back(sqlite_db *db)
+{
+        mutex_lock(&db->lock);
+        list_splice(&db->group, &db->writes);
+        list_splice(&db->writes, &db->group);
+        mutex_unlock(&db->lock);
+}
+
+/* One transaction with the files' locks held: 0, or an error that has undone all. */
+static int sqlite_run_transaction(sqlite_db *db)
+{
+        for (bool careful = false;; careful = true) {
+                sj_wall now = sj_wall_now();
+                int r = db->options.schema->tick(db, now);
+                if (r == 0)
+                        r = sqlite_run_group(db, careful, now);
+                if (r != -EAGAIN)
+                        return r;
+                sqlite_put_back(db);
+                sqlite_roll_back(db);
+                r = sqlite_exec(db, "BEGIN IMMEDIATE");
+                if (r < 0)
+                        return r == -EAGAIN ? -EIO : r;
+        }
 }
 
 static void sqlite_write(sqlite_db *db)
@@ -276,17 +313,11 @@ static void sqlite_write(sqlite_db *db)
         }
         db->retry = db->delay = 0;
         db->tick_due = false;
-        if (r < 0) {
-                sqlite_finish_all(db, &db->writes, r);
-                return;
-        }
-        sj_wall now = sj_wall_now();
-        r = db->options.schema->tick(db, now);
+        if (r == 0)
+                r = sqlite_end_write(db, sqlite_run_transaction(db));
+        /* What has not been begun when everything fails would fail, too. */
         if (r < 0)
                 sqlite_finish_all(db, &db->writes, r);
-        else
-                r = sqlite_run_group(db, relaxed, now);
-        r = sqlite_end_write(db, r);
         sqlite_finish_all(db, &db->group, r);
 }
 

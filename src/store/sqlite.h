@@ -8,8 +8,9 @@
  *         fibers ──┐                    ┌─────────── the file's thread ───────────┐
  *         threads ─┴─► inbox ──► all that wait ──► BEGIN, job, job, ..., COMMIT ──┴─► set free
  *
- * Writes that wait at the same time share one transaction and one sync of the disk, each in a
- * savepoint of its own, so that one that fails leaves nothing behind and the others untouched.
+ * Writes that wait at the same time share one transaction and one sync of the disk; yet one that
+ * fails leaves nothing behind and the others untouched. Nothing is spent on that while all goes
+ * well: when one fails half-way, all of the transaction are run again, in savepoints.
  * Nobody is told of success before the commit has returned. While the disk is busy with one group
  * the next one gathers; when nothing waits, a job is begun at once.
  *
@@ -41,7 +42,8 @@ typedef enum sqlite_kind {
 
 /*
  * What a job does, on the file's thread: 0 or more, or a negative errno value, and then none of
- * what it has changed in the file is kept. It must not block. now: the same for all of a group.
+ * what it has changed in the file is kept. It must not block, and may be called again from its
+ * beginning, as if it had not been before. now: the same for all of a transaction.
  */
 typedef int sqlite_run(sqlite_db *db, sqlite_job *job, sj_wall now);
 

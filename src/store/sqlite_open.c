@@ -27,7 +27,7 @@
 #include <stdlib.h>
 
 /* Commits leave at most this much of the log on the disk once it has been checkpointed. */
-#define SQLITE_LOG_KEPT "16777216"
+#define SQLITE_LOG_KEPT "33554432"
 
 __attribute__((format(printf, 3, 4))) static int sqlite_say(sqlite_db *db, int error,
                                                             const char *format, ...)
@@ -199,7 +199,7 @@ static int sqlite_prepare_file(sqlite_db *db)
                                        "PRAGMA synchronous = FULL;"
                                        "PRAGMA mmap_size = 0;"
                                        "PRAGMA temp_store = MEMORY;"
-                                       "PRAGMA cache_size = -16384;"
+                                       "PRAGMA cache_size = -32768;"
                                        "PRAGMA secure_delete = OFF;"
                                        "PRAGMA trusted_schema = OFF;"
                                        "PRAGMA cell_size_check = ON;"
