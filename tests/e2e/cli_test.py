@@ -386,6 +386,22 @@ def test_a_shared_object_linked_with_the_library_meets_the_program():
         worker.stop()
 
 
+def test_headers_are_found_beside_the_program_where_it_is_built_and_installed():
+    with Place('memory:') as place:
+        place.write('tasks.c', TASKS)
+        del place.env['SANJAB_INCLUDE']
+        if BUILD.parent == ROOT:
+            place.worker('-A', 'tasks.c').stop()
+        root = place.path / 'root'
+        subprocess.run(['meson', 'install', '-C', BUILD, '--no-rebuild', '--quiet', '--destdir',
+                        root], check=True, stdout=subprocess.DEVNULL)
+        installed, = root.rglob('bin/sanjab')
+        shutil.rmtree(place.path / 'home' / '.cache', ignore_errors=True)
+        place.worker('-A', 'tasks.c', program=installed).stop()
+        assert list(root.rglob('man1/sanjab.1*')) and list(root.rglob('man3/sanjab.3*'))
+        assert list(root.rglob('bash-completion/completions/sanjab'))
+
+
 # ---- a worker's beginning and end
 
 def test_a_worker_says_what_it_is():

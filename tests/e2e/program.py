@@ -108,8 +108,8 @@ class Place:
             raise tap.Skip('a user without rights cannot run the program where it lies')
         return nobody
 
-    def worker(self, *args, ready=True, **env):
-        worker = Worker(self, args, {**self.env, **env})
+    def worker(self, *args, ready=True, program=SANJAB, **env):
+        worker = Worker(self, program, args, {**self.env, **env})
         self.workers.append(worker)
         return worker.wait_ready() if ready else worker
 
@@ -117,9 +117,9 @@ class Place:
 class Worker:
     """A worker that runs beside the test."""
 
-    def __init__(self, place, args, env):
+    def __init__(self, place, program, args, env):
         self.log = tempfile.NamedTemporaryFile(mode='r', dir=place.path)
-        self.process = subprocess.Popen([SANJAB, 'worker', *map(str, args)],
+        self.process = subprocess.Popen([program, 'worker', *map(str, args)],
                                         cwd=place.path / 'work', env=env,
                                         stdin=subprocess.DEVNULL, stdout=self.log.fileno(),
                                         stderr=subprocess.STDOUT)
