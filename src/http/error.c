@@ -34,10 +34,3 @@ int http_error_set(sj_http_error *why, sj_http_step step, int code, const char *
         va_end(args);
         return code;
 }
-
-int http_error_copy(const sj_http_error *from, sj_http_error *ret)
-{
-        if (ret)
-                *ret = *from;
-        return from->code;
-}

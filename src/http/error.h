@@ -12,7 +12,4 @@
 int http_error_set(sj_http_error *why, sj_http_step step, int code, const char *format, ...)
         SJ_PRINTF(4, 5);
 
-/* Copies it; ret may be NULL. Returns its code. */
-int http_error_copy(const sj_http_error *from, sj_http_error *ret);
-
 #endif

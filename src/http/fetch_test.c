@@ -80,6 +80,11 @@ static int sends_bodies_headers_and_credentials(void *arg)
                            "Content-Length=9 [some body]");
         expect(!strstr(sj_http_response_url(p), "ss@"));
         sj_http_response_free(p);
+        /* A name alone has an empty password. */
+        snprintf(url, sizeof(url), "http://me@%s/", server.url + 7);
+        p = rig_fetch(session, &(sj_http_request){.url = url});
+        rig_expect_body(p, "GET / Authorization=Basic bWU6 Cookie=a=b X-Own=session []");
+        sj_http_response_free(p);
         sj_http_error why;
         expect_equal(sj_http_post(session, rig_url(&server, "/p"), "text/plain", SJ_STR(""), &p,
                                   &why, SJ_NEVER),
@@ -208,10 +213,11 @@ static void expect_mirrored(sj_http_session *session, const char *url, uint64_t 
 static int streams_bodies_both_ways(void *arg)
 {
         (void)arg;
-        rig server = {.handler = mirror};
+        rig server = {.handler = mirror, .options = {.idle_limit = SJ_NEVER}};
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&server, scope);
-        sj_http_session *session = rig_session((sj_http_options){.total_limit = SJ_NEVER});
+        sj_http_session *session =
+                rig_session((sj_http_options){.total_limit = SJ_NEVER, .idle_limit = SJ_NEVER});
         expect_mirrored(session, rig_url(&server, "/"), 0);
         expect_mirrored(session, rig_url(&server, "/?sized"), STREAMED);
         expect_mirrored(session, rig_url(&server, "/"), STREAMED);
@@ -245,19 +251,95 @@ static ssize_t give_slowly(void *arg, void *ret, size_t n, sj_time deadline)
 static int reads_an_answer_that_begins_while_the_body_is_sent(void *arg)
 {
         (void)arg;
-        rig server = {.handler = mirror_at_once};
+        rig server = {.handler = mirror_at_once, .options = {.idle_limit = SJ_NEVER}};
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&server, scope);
-        sj_http_session *session = rig_session((sj_http_options){.total_limit = SJ_NEVER});
-        size_t given = STREAMED - 60000;
+        sj_http_session *session =
+                rig_session((sj_http_options){.total_limit = SJ_NEVER, .idle_limit = SJ_NEVER});
+        /* In chunks of a single byte it is six times as much, and must fit into our buffer. */
+        size_t given = STREAMED - 12000;
         sj_http_response *p = rig_fetch(session, &(sj_http_request){.method = "POST",
                                                                     .url = rig_url(&server, "/"),
                                                                     .source = give_slowly,
                                                                     .source_arg = &given});
-        expect_stream(p, STREAMED - 60000);
+        expect_stream(p, STREAMED - 12000);
         sj_http_response_free(p);
         sj_http_session_free(session);
         rig_stop(&server, scope);
+        return 0;
+}
+
+/* Sends the whole body back, in one piece or as one chunk. */
+static int mirror_whole(sj_http_exchange *x, void *arg)
+{
+        (void)arg;
+        sj_str body;
+        int r = sj_http_exchange_read_all(x, &body, SJ_NEVER);
+        if (r < 0)
+                return r;
+        if (!sj_str_equal(sj_http_exchange_query(x), SJ_STR("chunk")))
+                return sj_http_respond(x, 200, NULL, 0, body, SJ_NEVER);
+        r = sj_http_respond_begin(x, 200, NULL, 0, SJ_HTTP_UNKNOWN_SIZE, SJ_NEVER);
+        if (r == 0)
+                r = sj_http_respond_write(x, body.data, body.n, SJ_NEVER);
+        return r < 0 ? r : sj_http_respond_end(x, SJ_NEVER);
+}
+
+static int sends_and_receives_large_bodies(void *arg)
+{
+        (void)arg;
+        static char large[STREAMED];
+        for (size_t i = 0; i < STREAMED; i++)
+                large[i] = nth(i);
+        /* A wire of the simulator may carry a few bytes a second. */
+        rig server = {.handler = mirror_whole, .options = {.idle_limit = SJ_NEVER}};
+        SJ_SCOPE(scope, SJ_NEVER, 0);
+        rig_start(&server, scope);
+        sj_http_session *session =
+                rig_session((sj_http_options){.total_limit = SJ_NEVER, .idle_limit = SJ_NEVER});
+        const char *const targets[] = {"/", "/?chunk"};
+        for (int i = 0; i < 2; i++) {
+                sj_http_response *p = rig_fetch(
+                        session, &(sj_http_request){.method = "PUT",
+                                                    .url = rig_url(&server, "%s", targets[i]),
+                                                    .body = {large, STREAMED}});
+                expect_stream(p, 0);
+                sj_http_response_free(p);
+        }
+        expect_equal(server.accepted, 1);
+        sj_http_session_free(session);
+        rig_stop(&server, scope);
+        return 0;
+}
+
+static int refuses_options_that_are_malformed(void *arg)
+{
+        (void)arg;
+        const sj_http_header bad = {"A", "b\r\nC: d"};
+        const sj_http_options options[] = {
+                {.total_limit = -1},
+                {.keep_alive = -1},
+                {.proxy = "", .user_agent = "a\nb"},
+                {.proxy = "socks5://a"},
+                {.proxy = "http://a b"},
+                {.proxy = "", .headers = &bad, .n_headers = 1},
+        };
+        sj_http_session *session = NULL;
+        for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+                expect_equal(sj_http_session_new(&options[i], &session), -EINVAL);
+        expect(!session);
+        sj_http_session_free(NULL);
+        sj_http_response_free(NULL);
+        return 0;
+}
+
+static int every_step_has_a_name(void *arg)
+{
+        (void)arg;
+        for (int i = SJ_HTTP_NO_STEP; i <= SJ_HTTP_STEP_CANCEL; i++)
+                expect(sj_http_step_name((sj_http_step)i)[0]);
+        expect_str(sj_str_of(sj_http_step_name(SJ_HTTP_STEP_NAME)), "name");
+        expect_str(sj_str_of(sj_http_step_name((sj_http_step)99)), "unknown");
         return 0;
 }
 
@@ -342,6 +424,9 @@ static int names_the_step_that_failed(void *arg)
         X(a_connection_is_used_again_when_its_response_was_read) \
         X(streams_bodies_both_ways)                              \
         X(reads_an_answer_that_begins_while_the_body_is_sent)    \
+        X(sends_and_receives_large_bodies)                       \
+        X(refuses_options_that_are_malformed)                    \
+        X(every_step_has_a_name)                                 \
         X(a_source_that_fails_ends_the_request)                  \
         X(refuses_requests_that_are_malformed)                   \
         X(names_the_step_that_failed)

@@ -124,6 +124,10 @@ static int refuses_what_is_not_http(void *arg)
                        SJ_HTTP_STEP_PROTOCOL, -EPROTO);
         expect_refusal(SJ_STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n"),
                        SJ_HTTP_STEP_PROTOCOL, -EPROTO);
+        expect_refusal(SJ_STR("HTTP/1.1 302 Found\r\nLocation: /a\r\nLocation: /b\r\n\r\n"),
+                       SJ_HTTP_STEP_REDIRECT, -EPROTO);
+        expect_refusal(SJ_STR("HTTP/1.1 302 Found\r\nLocation: /%zz\r\n\r\n"),
+                       SJ_HTTP_STEP_REDIRECT, -EPROTO);
         expect_refusal(SJ_STR(""), SJ_HTTP_STEP_RECEIVE, -EPIPE);
         return 0;
 }
@@ -138,6 +142,10 @@ static int limits_the_head(void *arg)
         for (int i = 0; i < 101; i++)
                 n += snprintf(text + n, sizeof(text) - (size_t)n, "A: b\r\n");
         n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\n");
+        expect_refusal((sj_str){text, (size_t)n}, SJ_HTTP_STEP_LIMIT, -EMSGSIZE);
+        n = snprintf(text, sizeof(text),
+                     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: %09000d\r\n\r\n",
+                     0);
         expect_refusal((sj_str){text, (size_t)n}, SJ_HTTP_STEP_LIMIT, -EMSGSIZE);
         n = 0;
         for (int i = 0; i < 40; i++)

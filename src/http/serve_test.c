@@ -55,8 +55,14 @@ static int answer(sj_http_exchange *x, void *arg)
         if (sj_str_equal(path, SJ_STR("/none")))
                 return sj_http_respond(x, 204, NULL, 0, SJ_STR(""), SJ_NEVER);
         s->body_code = sj_http_exchange_read_all(x, &body, SJ_NEVER);
-        if (s->body_code < 0)
+        if (s->body_code < 0) {
+                expect_equal(sj_http_exchange_read_all(x, &body, SJ_NEVER), s->body_code);
                 return s->body_code;
+        }
+        sj_str name, value;
+        if (sj_http_exchange_header(x, "host", &value))
+                expect(sj_http_exchange_header_at(x, 0, &name, &value) && name.n > 0);
+        expect(!sj_http_exchange_header_at(x, 100, &name, &value));
         if (sj_str_equal(path, SJ_STR("/pieces"))) {
                 int r = sj_http_respond_begin(x, 200, NULL, 0, SJ_HTTP_UNKNOWN_SIZE, SJ_NEVER);
                 for (int i = 0; i < 3 && r == 0; i++)
@@ -131,19 +137,23 @@ static void expect_said(sj_http_serve_options options, sj_str text, const char *
 static int answers_requests_in_a_row(void *arg)
 {
         (void)arg;
-        expect_said((sj_http_serve_options){0},
-                    SJ_STR("GET /a?b=c HTTP/1.1\r\n" HOST "\r\n"
-                           "POST /p HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody"
-                           "PUT http://a/q HTTP/1.1\r\n" HOST
-                           "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
-                           "HEAD /h HTTP/1.1\r\n" HOST "\r\n"
-                           "GET /none HTTP/1.1\r\n" HOST "\r\n"
-                           "GET /last HTTP/1.1\r\n" HOST CLOSE "\r\n"),
-                    OK_HEAD(13) "\r\nGET /a?b=c []" OK_HEAD(15) "\r\nPOST /p? [body]" OK_HEAD(
-                            14) "\r\nPUT /q? [body]" OK_HEAD(11) "\r\n"
-                                                                 "HTTP/1.1 204 No "
-                                                                 "Content\r\n\r\n" OK_HEAD(13) CLOSE
-                    "\r\nGET /last? []");
+        expect_said(
+                (sj_http_serve_options){0},
+                SJ_STR("GET /a?b=c HTTP/1.1\r\n" HOST "\r\n"
+                       "POST /p HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nbody"
+                       "PUT http://a/q HTTP/1.1\r\n" HOST
+                       "Transfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n"
+                       "HEAD /h HTTP/1.1\r\n" HOST "\r\n"
+                       "OPTIONS * HTTP/1.1\r\n" HOST "\r\n"
+                       "GET /none HTTP/1.1\r\n" HOST "\r\n"
+                       "GET /last HTTP/1.1\r\n" HOST CLOSE "\r\n"),
+                OK_HEAD(13) "\r\nGET /a?b=c []" OK_HEAD(15) "\r\nPOST /p? [body]" OK_HEAD(
+                        14) "\r\nPUT /q? [body]" OK_HEAD(11) "\r\n" OK_HEAD(12) "\r\nOPTIONS ? []"
+                                                                                "HTTP/1.1 204 No "
+                                                                                "Content\r\n\r"
+                                                                                "\n" OK_HEAD(13)
+                                                                                        CLOSE
+                "\r\nGET /last? []");
         return 0;
 }
 

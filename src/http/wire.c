@@ -12,7 +12,8 @@
 
 enum {
         FILL_MOST = 16 * 1024,
-        WRITE_MOST = 64 * 1024, /* in one go, under one idle limit */
+        /* In one go, under one idle limit: what a link of a few hundred bytes a second manages. */
+        WRITE_MOST = 16 * 1024,
 };
 
 static sj_time idle_from(const http_time *t, sj_time since)
