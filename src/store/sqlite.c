@@ -27,10 +27,8 @@ enum {
         JOB_DONE,
 };
 
-enum {
-        FRAMES_MANY = 8192, /* pages in the log that ask for a checkpoint: 32 MiB */
-        FRAMES_STEP = 1024, /* and so many more for the next try, when one did not get through */
-};
+/* Pages in the log that ask for a checkpoint; an eighth more for the next try, if it failed. */
+enum { FRAMES_MANY = 8192 };
 
 #define GROUP_TIME (20 * SJ_MS) /* how long one transaction gathers work */
 #define SLOW_TICK  SJ_SEC
@@ -334,12 +332,13 @@ static bool sqlite_any(sqlite_db *db, const list *jobs)
 /* Whether other connections have committed since the last time. */
 static bool sqlite_changed_by_others(sqlite_db *db)
 {
-        sqlite3_stmt *s = NULL;
+        if (!db->ask_version)
+                sqlite3_prepare_v3(db->handle, "PRAGMA data_version", -1, SQLITE_PREPARE_PERSISTENT,
+                                   &db->ask_version, NULL);
         int64_t version = db->version;
-        if (sqlite3_prepare_v2(db->handle, "PRAGMA data_version", -1, &s, NULL) == SQLITE_OK &&
-            sqlite3_step(s) == SQLITE_ROW)
-                version = sqlite3_column_int64(s, 0);
-        sqlite3_finalize(s);
+        if (db->ask_version && sqlite3_step(db->ask_version) == SQLITE_ROW)
+                version = sqlite3_column_int64(db->ask_version, 0);
+        sqlite_end(db->ask_version);
         bool changed = version != db->version;
         db->version = version;
         return changed;
@@ -402,7 +401,8 @@ static void sqlite_tidy_log(sqlite_db *db)
 {
         if (!db->frames || db->broken)
                 return;
-        if (db->frames >= FRAMES_MANY && db->frames >= db->frames_tried + FRAMES_STEP) {
+        int many = db->options.log_pages ? db->options.log_pages : FRAMES_MANY;
+        if (db->frames >= many && db->frames >= db->frames_tried + many / 8) {
                 db->frames_tried = db->frames;
                 sqlite_checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
         } else if (db->committed + IDLE_TIME <= sj_now() && db->checkpoint <= sj_now()) {

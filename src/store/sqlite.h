@@ -75,6 +75,7 @@ typedef struct sqlite_schema {
 
 typedef struct sqlite_options {
         bool must_exist;
+        int log_pages; /* of the log before it is moved to the database; 0: 32 MiB */
         const sqlite_schema *schema;
         void *arg; /* see sqlite_arg */
 } sqlite_options;

@@ -33,6 +33,7 @@ struct sqlite_db {
         /* The thread's own. */
         sqlite3 *handle;
         sqlite3_stmt **statements;
+        sqlite3_stmt *ask_version;
         os_poller *poller;
         int lock_fd;
         int watch_fd;

@@ -25,6 +25,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* Commits leave at most this much of the log on the disk once it has been checkpointed. */
 #define SQLITE_LOG_KEPT "33554432"
@@ -48,7 +49,7 @@ static int sqlite_say_why(sqlite_db *db, int error)
         case -EACCES:
         case -EROFS:
         case -EPERM:
-                return sqlite_say(db, -EACCES, "%s or its folder is read-only", db->said);
+                return sqlite_say(db, -EACCES, "%s or its folder may not be written", db->said);
         case -EISDIR:
                 return sqlite_say(db, -EBADMSG, "%s is a folder, not a %s", db->said,
                                   db->options.schema->what);
@@ -80,6 +81,11 @@ static int sqlite_resolve(sqlite_db *db)
                 return sqlite_say(db, r, "there is no folder %s", folder);
         if (r == -ENOTDIR)
                 return sqlite_say(db, r, "%s is not a folder", folder);
+        os_stat stat;
+        if (r == 0)
+                r = os_stat_path(real, false, &stat);
+        if (r == 0 && (stat.mode & S_IFMT) != S_IFDIR)
+                return sqlite_say(db, -ENOTDIR, "%s is not a folder", folder);
         if (r < 0)
                 return sqlite_say_why(db, r);
         size_t length = (size_t)snprintf(db->path, sizeof(db->path), "%s/%s",

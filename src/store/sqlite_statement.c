@@ -70,6 +70,8 @@ void sqlite_statements_fini(sqlite_db *db)
                 sqlite3_finalize(db->statements[i]);
         free(db->statements);
         db->statements = NULL;
+        sqlite3_finalize(db->ask_version);
+        db->ask_version = NULL;
 }
 
 static int sqlite_bind(sqlite3_stmt *s, int place, char kind, va_list *values)
