@@ -2,20 +2,16 @@
 #include <sanjab/fiber.h>
 #include <stdio.h>
 
-static int count(void *arg)
+static int wait_long(void *arg)
 {
-        for (int i = 1;; i++) {
-                int r = sj_sleep(100 * SJ_MS);
-                if (r < 0) {
-                        printf("%s: %s after %d naps\n", (char *)arg, sj_strerror(r), i - 1);
-                        return r;
-                }
-        }
+        int r = sj_sleep(60 * SJ_SEC);
+        printf("%s: %s\n", (char *)arg, r < 0 ? sj_strerror(r) : "slept");
+        return r;
 }
 
 static int fail(void *arg)
 {
-        sj_sleep(150 * SJ_MS);
+        sj_sleep(200 * SJ_MS);
         printf("%s fails\n", (char *)arg);
         return -EIO;
 }
@@ -24,21 +20,21 @@ static int main_fiber(void *arg)
 {
         (void)arg;
         {
-                SJ_SCOPE(s, sj_after(250 * SJ_MS), 0); /* all in it end at this moment */
-                sj_spawn(s, count, "a", NULL);
+                SJ_SCOPE(s, sj_after(200 * SJ_MS), 0); /* all in it end at this moment */
+                sj_spawn(s, wait_long, "a", NULL);
                 printf("first: %s\n", sj_strerror(sj_scope_join(s)));
         }
         {
                 SJ_SCOPE(s, SJ_NEVER, 0); /* the first that fails cancels the others */
-                sj_spawn(s, count, "b", NULL);
+                sj_spawn(s, wait_long, "b", NULL);
                 sj_spawn(s, fail, "c", NULL);
                 printf("second: %s\n", sj_strerror(sj_scope_join(s)));
         }
         {
                 SJ_SCOPE(s, SJ_NEVER, 0);
                 sj_fiber *f;
-                sj_spawn(s, count, "d", &f);
-                int r = sj_join(f, sj_after(250 * SJ_MS)); /* this ends the wait, not the fiber */
+                sj_spawn(s, wait_long, "d", &f);
+                int r = sj_join(f, sj_after(200 * SJ_MS)); /* this ends the wait, not the fiber */
                 printf("join: %s\n", sj_strerror(r));
                 sj_cancel(f);
         }

@@ -36,7 +36,7 @@ static int visit(void *arg)
         snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", v->port, v->path);
         sj_http_response *response;
         sj_http_error why;
-        int r = sj_http_get(v->session, url, &response, &why, sj_after(500 * SJ_MS));
+        int r = sj_http_get(v->session, url, &response, &why, sj_after(2 * SJ_SEC));
         if (r < 0) {
                 snprintf(v->said, sizeof(v->said), "%s failed", sj_http_step_name(why.step));
                 return 0;
@@ -54,7 +54,7 @@ static int visit_all(sj_http_session *session, unsigned port)
         struct visit visits[] = {{session, port, "/hello", ""},
                                  {session, port, "/missing", ""},
                                  {session, port, "/slow", ""}};
-        SJ_SCOPE(s, sj_after(5 * SJ_SEC), 0); /* the three at once */
+        SJ_SCOPE(s, sj_after(20 * SJ_SEC), 0); /* the three at once */
         for (int i = 0; i < 3; i++)
                 sj_spawn(s, visit, &visits[i], NULL);
         int r = sj_scope_join(s);
