@@ -9,6 +9,8 @@ enum { SIGNALS_MAX = 64 };
 struct sj_signals {
         loop_fd lfd;
         struct sj_loop *loop;
+        unsigned waiting; /* fibers in sj_signals_next: the last of them frees what was closed */
+        bool closed;
         size_t n;
         int signals[SIGNALS_MAX];
 };
@@ -44,18 +46,22 @@ void sj_signals_close(sj_signals *s)
 {
         if (!s)
                 return;
+        s->closed = true;
         fiber_fd_abort(&s->lfd, -EBADF);
         loop_fd_remove(s->loop, &s->lfd);
         os_signal_close(s->lfd.fd, s->signals, s->n);
-        free(s);
+        if (s->waiting == 0)
+                free(s);
 }
 
-int sj_signals_next(sj_signals *s, sj_time deadline)
+static int next(sj_signals *s, sj_time deadline)
 {
         for (;;) {
                 int r = fiber_check();
                 if (r < 0)
                         return r;
+                if (s->closed)
+                        return -EBADF;
                 r = os_signal_next(s->lfd.fd);
                 if (r != -EAGAIN)
                         return r;
@@ -63,4 +69,14 @@ int sj_signals_next(sj_signals *s, sj_time deadline)
                 if (r < 0)
                         return r;
         }
+}
+
+int sj_signals_next(sj_signals *s, sj_time deadline)
+{
+        s->waiting++;
+        int r = next(s, deadline);
+        s->waiting--;
+        if (s->closed && s->waiting == 0)
+                free(s);
+        return r;
 }
