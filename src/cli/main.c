@@ -68,6 +68,7 @@ static int no_command(void)
 int main(int argc, char **argv)
 {
         sj_boot(argc, argv);
+        terminal_begin();
         log_lines_begin(SJ_LOG_WARNING);
         const char *name = argc > 1 ? argv[1] : NULL;
         if (!name)

@@ -35,6 +35,9 @@ static int run(void *arg)
         broker_name_show(p->url, s.name, sizeof(s.name));
         p->status = open_broker(&s, p);
         if (p->status == STATUS_OK) {
+                if (!broker_can(s.broker, BROKER_PROCESSES))
+                        sj_log(SJ_LOG_WARNING, "%s is seen by this process alone, and ends with it",
+                               s.name);
                 int r = sj_arena_new(&s.arena);
                 if (r >= 0)
                         r = app_new_over(s.broker, NULL, &s.app);

@@ -10,11 +10,21 @@
 #include "cli/command.h"
 #include "os/os.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define WRITE_LIMIT (60 * SJ_SEC) /* that a reader which does not read is waited for */
+
+void terminal_begin(void)
+{
+        int fd;
+        do
+                fd = os_open("/dev/null", O_RDWR, 0);
+        while (fd >= 0 && fd <= TERMINAL_ERR);
+        os_close(fd);
+}
 
 const char *terminal_variable(const char *name)
 {

@@ -7,6 +7,12 @@
 
 enum { TERMINAL_IN = 0, TERMINAL_OUT = 1, TERMINAL_ERR = 2 };
 
+/*
+ * The first thing of a program: makes the three descriptors open, so that no file that is opened
+ * later takes the number of one that was closed, and gets what is said written into it.
+ */
+void terminal_begin(void);
+
 /* A variable of the environment; NULL when it is not set or empty. */
 const char *terminal_variable(const char *name);
 

@@ -167,6 +167,10 @@ def test_json_is_json_even_when_there_is_nothing():
     assert set(run('call', 'a', '--json').expect(0).json()) == {'id'}
 
 
+def test_a_broker_that_ends_with_the_command_is_warned_of():
+    run('call', 'a').expect(0, 'seen by this process alone')
+
+
 def test_an_output_that_cannot_be_written_is_an_error():
     with Place('memory:') as place, open('/dev/full', 'w') as full:
         done = subprocess.run([SANJAB, 'status'], env=place.env, stdout=full, text=True,

@@ -5,9 +5,10 @@ import re
 import resource
 import signal
 import sqlite3
+import subprocess
 import sys
 
-from program import Place, eventually, needs_sqlite
+from program import SANJAB, Place, eventually, needs_sqlite
 
 import tap
 
@@ -216,6 +217,15 @@ def test_workers_that_share_a_queue_give_each_other_what_they_do_not_know():
         for _ in range(3):
             place.run('call', 'multiply', '--args', '[1, 1]', '--wait', '50').expect(0)
             place.run('call', 'other', '--wait', '50').expect(0)
+
+
+def test_what_is_said_never_goes_into_a_descriptor_of_ours():
+    with shop() as place:
+        for closed in ('<&-', '>&-', '2>&-', '<&- >&- 2>&-'):
+            subprocess.run(['sh', '-c', f'exec "$0" call multiply {closed}', SANJAB],
+                           env=place.env, cwd=place.path / 'work', stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        assert depths(place)['ready'] == 4
 
 
 # ---- workers that end
