@@ -40,6 +40,29 @@ static int make_folders(char *path)
         return r == -EEXIST ? 0 : r;
 }
 
+static int check_trust(const char *real, char error[CACHE_ERROR_SIZE])
+{
+        char why[TRUST_ERROR_SIZE];
+        int r = trust_check(real, why);
+        if (r == -EPERM)
+                snprintf(error, CACHE_ERROR_SIZE, "the cache for compiled tasks is not safe: %s",
+                         why);
+        return r < 0 && r != -EPERM ? complain(error, real, r) : r;
+}
+
+/* What is there already of the way to the folder: nothing is made in a place of somebody else. */
+static int check_way(const char *path, char error[CACHE_ERROR_SIZE])
+{
+        char at[PATH_MAX];
+        char real[PATH_MAX];
+        snprintf(at, sizeof(at), "%s", path);
+        while (os_real_path(at, real, sizeof(real)) < 0) {
+                char *slash = strrchr(at, '/');
+                slash[slash == at] = '\0';
+        }
+        return check_trust(real, error);
+}
+
 /* The folder must be ours alone, and be reached through folders that others cannot change. */
 static int check_folder(const char *path, char *ret, size_t size, char error[CACHE_ERROR_SIZE])
 {
@@ -58,12 +81,7 @@ static int check_folder(const char *path, char *ret, size_t size, char error[CAC
         r = os_real_path(path, ret, size);
         if (r < 0)
                 return complain(error, path, r);
-        char why[TRUST_ERROR_SIZE];
-        r = trust_check(ret, why);
-        if (r == -EPERM)
-                snprintf(error, CACHE_ERROR_SIZE, "the cache for compiled tasks is not safe: %s",
-                         why);
-        return r < 0 && r != -EPERM ? complain(error, path, r) : r;
+        return check_trust(ret, error);
 }
 
 int cache_open(char *ret, size_t size, char error[CACHE_ERROR_SIZE])
@@ -83,7 +101,13 @@ int cache_open(char *ret, size_t size, char error[CACHE_ERROR_SIZE])
         }
         if ((size_t)snprintf(path, sizeof(path), "%s%s", base, below) >= sizeof(path))
                 return complain(error, base, -ENAMETOOLONG);
-        int r = make_folders(path);
+        int r = check_folder(path, ret, size, error);
+        if (r != -ENOENT)
+                return r;
+        r = check_way(path, error);
+        if (r < 0)
+                return r;
+        r = make_folders(path);
         if (r < 0)
                 return complain(error, path, r);
         return check_folder(path, ret, size, error);

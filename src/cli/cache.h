@@ -4,7 +4,7 @@
  *
  *   $XDG_CACHE_HOME/sanjab or ~/.cache/sanjab     0700, ours, no link
  *       HASH.so           one compilation, whole: it was renamed into place
- *       HASH.PID.tmp      one that is being made; what a crash left goes after a day
+ *       HASH.RANDOM.tmp   one that is being made; what a crash left goes after a day
  */
 #ifndef SANJAB_CLI_CACHE_H
 #define SANJAB_CLI_CACHE_H

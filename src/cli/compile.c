@@ -2,7 +2,7 @@
 /*
  *   sources ──cc -E──► text ──┬──► the files that it names: each is trusted?
  *                             └──► key ──► in the cache? ── yes ──► done
- *                                              └─ no ──► cc -o KEY.PID.tmp ──► rename to KEY.so
+ *                                              └─ no ──► cc -o KEY.RANDOM.tmp ──► rename to KEY.so
  *
  * Preprocessing at every start costs some milliseconds, and buys that nobody ever runs tasks that
  * were compiled before a header of theirs has changed. The sources could change between the two
@@ -18,6 +18,7 @@
 #include "cli/trust.h"
 #include "os/os.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,8 +124,11 @@ static int complain(job *j, int r, const char *format, ...)
         return r;
 }
 
-/* Runs the compiler with further arguments; what it says is kept if it fails. */
-static int run(job *j, const char *const more[], size_t n, buf *out)
+/*
+ * Runs the compiler with further arguments. What it says is kept if it fails; warnings are shown
+ * if they are asked for.
+ */
+static int run(job *j, const char *const more[], size_t n, buf *out, bool show_warnings)
 {
         char *argv[2 * ARGS_MAX];
         size_t count = 0;
@@ -146,6 +150,8 @@ static int run(job *j, const char *const more[], size_t n, buf *out)
                 terminal_append_safe(j->error, buf_str(&said), true);
                 r = complain(j, -EBADMSG, "the tasks do not compile: see above what %s says",
                              argv[0]);
+        } else if (show_warnings) {
+                terminal_write(TERMINAL_ERR, buf_str(&said));
         }
         buf_fini(&said);
         return r;
@@ -237,11 +243,11 @@ static int make_key(job *j)
         buf version = BUF_INIT(COMPLAINT_MAX);
         buf text = BUF_INIT(TEXT_MAX);
         const char *ask[] = {"--version"};
-        r = run(j, argv, n, &text);
+        r = run(j, argv, n, &text, false);
         if (r >= 0)
                 r = check_all_included(j, buf_str(&text));
         if (r >= 0)
-                r = run(j, ask, 1, &version);
+                r = run(j, ask, 1, &version, false);
         if (r >= 0) {
                 sha256 h;
                 unsigned char digest[SHA256_BYTES];
@@ -280,8 +286,10 @@ static int build(job *j, const char *to)
         char temporary[PATH_MAX];
         const char *argv[2 * ARGS_MAX] = {"-o", temporary};
         size_t n = 2;
-        if ((size_t)snprintf(temporary, sizeof(temporary), "%s/%.40s.%d.tmp", j->cache, j->key,
-                             os_pid()) >= sizeof(temporary))
+        uint64_t random; /* no process id: containers that share the folder have the same */
+        os_random(&random, sizeof(random));
+        if ((size_t)snprintf(temporary, sizeof(temporary), "%s/%.40s.%016" PRIx64 ".tmp", j->cache,
+                             j->key, random) >= sizeof(temporary))
                 return complain(j, -ENAMETOOLONG, "the path of the cache is too long: %s",
                                 j->cache);
         int r = with_sources(j, argv, &n);
@@ -290,7 +298,7 @@ static int build(job *j, const char *to)
         if (r < 0)
                 return complain(j, r, "there are too many source files or flags");
         buf out = BUF_INIT(COMPLAINT_MAX);
-        r = run(j, argv, n, &out);
+        r = run(j, argv, n, &out, true);
         buf_fini(&out);
         char before[sizeof(j->key)];
         memcpy(before, j->key, sizeof(before));

@@ -323,6 +323,25 @@ def test_a_cache_that_is_not_ours_alone_is_refused():
         refused(place, 'tasks.c', 'set HOME or XDG_CACHE_HOME', HOME='')
 
 
+def test_nothing_is_made_in_a_home_of_somebody_else():
+    if os.getuid() != 0:
+        raise tap.Skip('only root can give a folder away')
+    with Place('memory:') as place:
+        place.write('tasks.c', TASKS)
+        os.chown(place.path / 'home', 65534, 65534)
+        refused(place, 'tasks.c', 'the cache', 'belongs to the user 65534')
+        assert not list((place.path / 'home').iterdir())
+
+
+def test_warnings_of_the_compiler_are_shown_once():
+    with Place('memory:') as place:
+        place.write('tasks.c', TASKS + 'static int unused;\n')
+        for said in (True, False):
+            worker = place.worker('-A', 'tasks.c', '-P', 'solo')
+            assert ('unused' in worker.text()) == said, worker.text()
+            worker.stop()
+
+
 def test_a_compiler_or_headers_that_are_not_there_are_said():
     with Place('memory:') as place:
         place.write('tasks.c', TASKS)
