@@ -51,18 +51,27 @@ size_t sj_chan_count(const sj_chan *c)
         return c->count;
 }
 
+/* Most items are a pointer or a number, which need no call. */
+static inline void copy(void *to, const void *from, size_t size)
+{
+        if (size == sizeof(uint64_t))
+                memcpy(to, from, sizeof(uint64_t));
+        else
+                memcpy(to, from, size);
+}
+
 static void push(sj_chan *c, const void *item)
 {
         size_t i = c->first + c->count;
         if (i >= c->capacity)
                 i -= c->capacity;
-        memcpy(c->items + i * c->item_size, item, c->item_size);
+        copy(c->items + i * c->item_size, item, c->item_size);
         c->count++;
 }
 
 static void pop(sj_chan *c, void *ret_item)
 {
-        memcpy(ret_item, c->items + c->first * c->item_size, c->item_size);
+        copy(ret_item, c->items + c->first * c->item_size, c->item_size);
         if (++c->first == c->capacity)
                 c->first = 0;
         c->count--;
@@ -74,7 +83,7 @@ int chan_try_send(sj_chan *c, const void *item)
                 return -EPIPE;
         clause *receiver = clause_first(&c->receivers);
         if (receiver) {
-                memcpy(receiver->data, item, c->item_size);
+                copy(receiver->data, item, c->item_size);
                 clause_fire(receiver, 0);
                 return 0;
         }
@@ -96,7 +105,7 @@ int chan_try_recv(sj_chan *c, void *ret_item)
                 return 0;
         }
         if (sender) {
-                memcpy(ret_item, sender->data, c->item_size);
+                copy(ret_item, sender->data, c->item_size);
                 clause_fire(sender, 0);
                 return 0;
         }
@@ -115,7 +124,7 @@ void chan_await_recv(sj_chan *c, clause *waiter, void *ret_item)
         list_append(&c->receivers, &waiter->link);
 }
 
-int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
+FIBER_HOT int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
 {
         int r = fiber_check_of(fiber_current());
         if (r < 0)
@@ -128,7 +137,7 @@ int sj_chan_send(sj_chan *c, const void *item, sj_time deadline)
         return fiber_wait(&waiter, 1, deadline, "send to a chan", NULL);
 }
 
-int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline)
+FIBER_HOT int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline)
 {
         int r = fiber_check_of(fiber_current());
         if (r < 0)

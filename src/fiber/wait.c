@@ -61,8 +61,8 @@ void clause_fire_all(list *queue, int result)
 }
 
 /* Not all of a wait is set before it is needed: this is what each switch of a chan pays. */
-static int run_wait(wait *w, clause clauses[], size_t n, sj_time deadline, const char *what,
-                    size_t *ret)
+FIBER_HOT static int run_wait(wait *w, clause clauses[], size_t n, sj_time deadline,
+                              const char *what, size_t *ret)
 {
         sj_fiber *f = fiber_current();
         w->fiber = f;
@@ -87,7 +87,8 @@ static int run_wait(wait *w, clause clauses[], size_t n, sj_time deadline, const
         return w->result;
 }
 
-int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, size_t *ret)
+FIBER_HOT int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what,
+                         size_t *ret)
 {
         if (deadline == SJ_POLL) {
                 for (size_t i = 0; i < n; i++)
@@ -99,7 +100,7 @@ int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, s
         return run_wait(&w, clauses, n, deadline, what, ret);
 }
 
-int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
+FIBER_HOT int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
 {
         wait w;
         w.shielded = true;

@@ -32,6 +32,9 @@
 
 struct wait;
 
+/* Holds no array that could be overrun, and is called too often to be guarded against it. */
+#define FIBER_HOT __attribute__((no_stack_protector))
+
 typedef struct clause {
         list link; /* in the queue of what it is about; withdrawn by list_remove */
         struct wait *wait;
