@@ -6,6 +6,11 @@
  *
  * The caller's stack holds the state, so the caller leaves only when no helper uses it: those that
  * have not begun are taken back, those that run are told to stop and awaited.
+ *
+ * A map within a map, as in fork and join, does not wait for itself. As soon as every item was
+ * taken, a helper that has not begun is of no use and is never waited for: all threads may be busy
+ * waiting likewise. One that runs has an item of this map, and waits at most for what that item
+ * has started: waits lead down the tree of calls only.
  */
 #include "exec/await.h"
 #include "exec/thread_pool.h"
@@ -81,12 +86,15 @@ static int submit_helpers(sj_thread_pool *pool, map_state *m, sj_future futures[
         return 0;
 }
 
-/* Waits for the helpers; when the wait fails, stops them and waits for those that run. */
+/*
+ * Waits until every item was taken, or the wait fails, which stops the helpers; then for those that
+ * run.
+ */
 static void join_helpers(sj_thread_pool *pool, map_state *m, sj_future futures[], size_t n,
                          sj_time deadline)
 {
         size_t i = 0;
-        for (; i < n && atomic_load(&m->stop) == 0; i++) {
+        for (; i < n && atomic_load(&m->stop) == 0 && atomic_load(&m->next) < m->n; i++) {
                 int result = sj_future_get(&futures[i], NULL, deadline);
                 if (result < 0 && !sj_future_done(&futures[i]))
                         atomic_store(&m->stop, result);

@@ -378,6 +378,35 @@ static void map_inside_map_does_not_starve(void **state)
         sj_thread_pool_free(pool);
 }
 
+typedef struct fork_part {
+        sj_thread_pool *pool;
+        int n;
+        int leaves;
+} fork_part;
+
+static int fork_and_join(void *arg)
+{
+        fork_part *part = arg;
+        part->leaves = 1;
+        if (part->n < 2)
+                return 0;
+        fork_part halves[] = {{part->pool, part->n - 1, 0}, {part->pool, part->n - 2, 0}};
+        int r = sj_thread_pool_map(part->pool, fork_and_join, halves, sizeof(halves[0]), 2, NULL,
+                                   SJ_NEVER);
+        part->leaves = halves[0].leaves + halves[1].leaves;
+        return r;
+}
+
+/* Helpers that have not begun lie behind others, and every thread is inside a map of its own. */
+static void maps_that_fork_and_join_do_not_wait_for_each_other(void **state)
+{
+        (void)state;
+        fork_part whole = {pool_of(2, 0), 17, 0};
+        assert_int_equal(fork_and_join(&whole), 0);
+        assert_int_equal(whole.leaves, 2584);
+        sj_thread_pool_free(whole.pool);
+}
+
 static void map_on_a_pool_that_is_shut_down_calls_nothing(void **state)
 {
         (void)state;
@@ -645,6 +674,7 @@ int main(void)
                 cmocka_unit_test(map_calls_every_item_and_reports_the_first_failure),
                 cmocka_unit_test(map_under_a_deadline_that_has_passed_calls_nothing),
                 cmocka_unit_test(map_inside_map_does_not_starve),
+                cmocka_unit_test(maps_that_fork_and_join_do_not_wait_for_each_other),
                 cmocka_unit_test(map_on_a_pool_that_is_shut_down_calls_nothing),
                 cmocka_unit_test(an_offloaded_call_does_not_hold_up_the_loop),
                 cmocka_unit_test(a_call_that_runs_is_waited_for_even_when_cancelled),
