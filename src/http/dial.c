@@ -76,7 +76,7 @@ static int secure(const http_dial *d, const struct url *whom, sj_stream **stream
         if (r < 0) {
                 sj_stream_close(*stream);
                 *stream = NULL;
-                return fail(d, why, SJ_HTTP_STEP_TLS, r, "TLS with", whom,
+                return fail(d, why, SJ_HTTP_STEP_TLS, r, "setting up TLS with", whom,
                             reason[0] ? reason : sj_strerror(r));
         }
         *stream = above;

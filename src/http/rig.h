@@ -108,6 +108,10 @@ static inline int rig_fiber(void *arg)
 /* Starts it in the scope; it ends with the scope, and rig_fini must follow. */
 static inline void rig_start(rig *r, sj_scope *scope)
 {
+        if (!r->options.head_limit)
+                r->options.head_limit = SJ_NEVER;
+        if (!r->options.idle_limit)
+                r->options.idle_limit = SJ_NEVER;
         expect_equal(sj_tcp_listen("127.0.0.1", 0, 0, &r->listener), 0);
         snprintf(r->url, sizeof(r->url), r->tls ? "https://localhost:%u" : "http://127.0.0.1:%u",
                  (unsigned)sj_listener_port(r->listener));
@@ -150,12 +154,21 @@ static inline size_t rig_read_head(sj_stream *s, char *ret, size_t size)
         return n;
 }
 
-/* A session that uses no proxy, whatever the environment says. */
+/*
+ * A session that uses no proxy, whatever the environment says, and has no time limit that the test
+ * does not set: a wire of the simulator may carry a few bytes a second.
+ */
 static inline sj_http_session *rig_session(sj_http_options options)
 {
         sj_http_session *session;
         if (!options.proxy)
                 options.proxy = "";
+        if (!options.total_limit)
+                options.total_limit = SJ_NEVER;
+        if (!options.connect_limit)
+                options.connect_limit = SJ_NEVER;
+        if (!options.idle_limit)
+                options.idle_limit = SJ_NEVER;
         expect_equal(sj_http_session_new(&options, &session), 0);
         return session;
 }

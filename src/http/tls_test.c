@@ -135,9 +135,13 @@ static int others_are_not(void *arg)
         return 0;
 }
 
+/* Hears the hello out, however slow the wire is, and answers as if it had been HTTP. */
 static void say_plainly(sj_stream *s, void *arg)
 {
+        char bytes[600];
         (void)arg;
+        while (sj_read(s, bytes, sizeof(bytes), sj_after(200 * SJ_MS)) > 0)
+                ;
         (void)sj_write(s, "HTTP/1.1 400 Bad Request\r\n\r\n", 28, SJ_NEVER);
         (void)sj_stream_close_politely(s, sj_after(SJ_SEC));
 }
@@ -345,21 +349,26 @@ static void refuse(sj_stream *s, void *arg)
 
 static void refuse_tunnel(sj_str answer, int code)
 {
-        refusal r = {.answer = answer};
-        rig by = {.script = refuse, .arg = &r};
+        refusal said = {.answer = answer};
+        rig by = {.script = refuse, .arg = &said};
         SJ_SCOPE(scope, SJ_NEVER, 0);
         rig_start(&by, scope);
-        sj_http_session *session = rig_session((sj_http_options){.proxy = by.url, .tls = trusting});
+        sj_http_session *session = rig_session(
+                (sj_http_options){.proxy = by.url, .tls = trusting, .connect_limit = SJ_MIN});
         sj_http_response *p;
         sj_http_error why = {0};
-        expect_equal(sj_http_get(session, "https://nowhere.invalid/secret", &p, &why, SJ_NEVER),
-                     code);
-        /* Bytes in the tunnel that come late are TLS's to refuse. */
-        expect(why.step == SJ_HTTP_STEP_PROXY ||
-               (why.step == SJ_HTTP_STEP_TLS && strstr(answer.data, "unasked")));
+        int r = sj_http_get(session, "https://nowhere.invalid/secret", &p, &why, SJ_NEVER);
+        if (strstr(answer.data, "unasked") && why.step != SJ_HTTP_STEP_PROXY) {
+                /* Bytes in the tunnel that come late are TLS's to refuse, or hold it up. */
+                expect((r == -EPROTO && why.step == SJ_HTTP_STEP_TLS) ||
+                       (r == -ETIMEDOUT && why.step == SJ_HTTP_STEP_TIME));
+        } else {
+                expect_equal(r, code);
+                expect_equal(why.step, SJ_HTTP_STEP_PROXY);
+        }
         expect(!strstr(why.text, "secret"));
-        expect(strcmp(r.request, "CONNECT nowhere.invalid:443 HTTP/1.1\r\n"
-                                 "Host: nowhere.invalid:443\r\n\r\n") == 0);
+        expect(strcmp(said.request, "CONNECT nowhere.invalid:443 HTTP/1.1\r\n"
+                                    "Host: nowhere.invalid:443\r\n\r\n") == 0);
         sj_http_session_free(session);
         rig_stop(&by, scope);
 }
