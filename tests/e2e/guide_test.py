@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The guide: its programs and outputs are those in examples/, and its queue runs as it says."""
+import pathlib
 import re
 import shutil
 import subprocess
@@ -30,18 +31,27 @@ def test_links_lead_somewhere():
         assert (GUIDE.parent / target).exists(), target
 
 
-def test_the_tasks_are_run_by_a_worker():
+def runs_with_a_worker(program, sources, tasks, output):
     needs_sqlite()
     with Place('sqlite:jobs.db') as place:
-        for name in ('tasks.c', 'tasks.h'):
-            shutil.copyfile(ROOT / 'examples' / 'guide' / name, place.path / 'work' / name)
+        for name in sources:
+            shutil.copyfile(ROOT / name, place.path / 'work' / pathlib.Path(name).name)
         for pool in ('prefork', 'fibers'):
-            worker = place.worker('-A', 'tasks.c', '-P', pool, '-n', f'{pool}@%h')
-            done = subprocess.run([BUILD / 'examples' / 'guide' / 'guide_send'], text=True,
+            worker = place.worker('-A', tasks, '-P', pool, '-n', f'{pool}@%h')
+            done = subprocess.run([BUILD / 'examples' / 'guide' / program], text=True,
                                   env=place.env, cwd=place.path / 'work', timeout=LIMIT,
                                   stdout=subprocess.PIPE)
-            assert done.stdout == shown('examples/guide/send.out'), done.stdout + worker.text()
+            assert done.stdout == shown(output), done.stdout + worker.text()
             worker.stop()
+
+
+def test_the_tasks_are_run_by_a_worker():
+    runs_with_a_worker('guide_send', ['examples/guide/tasks.c', 'examples/guide/tasks.h'],
+                       'tasks.c', 'examples/guide/send.out')
+
+
+def test_the_task_program_of_the_readme_is_its_own_tasks_file():
+    runs_with_a_worker('multiply', ['examples/multiply.c'], 'multiply.c', 'examples/multiply.out')
 
 
 tap.run(globals())
