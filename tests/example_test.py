@@ -8,7 +8,7 @@ The text must be the same. Of the numbers in it,
 - "3.0 s" is how long something took that waits: it may be late, but not so late that it would be
   another story (two waits in turn instead of together). A run that is late is repeated, since the
   machine may have been busy; one that prints another text is not.
-- "412 ms", "1.9 times" and "pid 4711" are measured, and any number will do;
+- "412 ms", "1.9 times", "pid 4711" and "thread pool-1" are measured, and any number will do;
 - where a source file lies is as the compiler was told.
 With --exact times must be the same, too: for programs under the simulator.
 """
@@ -21,6 +21,7 @@ ATTEMPTS = 5
 LIMIT = 60  # seconds: for what hangs
 MEASURED = [(re.compile(r'\b\d+(\.\d+)? (ms|times)\b'), r'N \2'),
             (re.compile(r'\bpid \d+'), 'pid N'),
+            (re.compile(r'\bthread \S+'), 'thread N'),
             (re.compile(r'(\.\./)+examples/'), 'examples/')]
 TIME = re.compile(r'\b(\d+(?:\.\d+)?) s\b')
 
