@@ -320,6 +320,25 @@ int outcome_revoked(const outcome_context *context, const outcome_delivery *deli
         return revoke(&p, reason, ret);
 }
 
+int outcome_refused(const outcome_context *context, const outcome_delivery *delivery, int error,
+                    sj_arena *arena, broker_settlement *ret)
+{
+        outcome_plan p = plan_of(context, delivery, arena);
+        char reason[128];
+        snprintf(reason, sizeof(reason), "its outcome cannot be stored: %s", sj_strerror(error));
+        result_meta meta = meta_of(&p, "FAILURE");
+        meta.error_type = SJ_STR("ValueError");
+        meta.error_module = SJ_STR("builtins");
+        meta.error_args = one_text(&p, reason);
+        plan_result(&p, &meta);
+        int r = finish(&p, BROKER_DEAD, ret);
+        const char *kept = sj_arena_strndup(arena, reason, strlen(reason));
+        if (r < 0 || !kept)
+                return r < 0 ? r : -ENOMEM;
+        ret->reason = sj_str_of(kept);
+        return 0;
+}
+
 /* ── States on the way ───────────────────────────────────────────────────────────────────── */
 
 int outcome_progress(const outcome_delivery *delivery, sj_str state, sj_str meta_json,

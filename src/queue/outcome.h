@@ -65,6 +65,13 @@ int outcome_crashed(const outcome_context *context, const outcome_delivery *deli
 int outcome_revoked(const outcome_context *context, const outcome_delivery *delivery,
                     const char *reason, sj_arena *arena, broker_settlement *ret);
 
+/*
+ * When the broker refuses what was worked out, for a reason that will not pass: dead, with FAILURE
+ * and nothing that follows. -ENOMEM.
+ */
+int outcome_refused(const outcome_context *context, const outcome_delivery *delivery, int error,
+                    sj_arena *arena, broker_settlement *ret);
+
 /* The state to store when it begins: STARTED with pid and hostname. -ENOMEM. */
 int outcome_started(const outcome_context *context, const outcome_delivery *delivery,
                     sj_arena *arena, broker_result *ret);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define LAST_SETTLING (20 * SJ_SEC)
+#define NAME_PAUSE    (250 * SJ_MS)
 
 /* ── Making ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -46,6 +47,8 @@ int worker_new(const worker_options *options, worker **ret)
         list_init(&w->spare);
         list_init(&w->settled);
         list_init(&w->waiting);
+        list_init(&w->notes);
+        list_init(&w->turns);
         w->idle.is_set = true;
         int r = sj_arena_new(&w->manifest_arena);
         if (r >= 0)
@@ -58,15 +61,28 @@ int worker_new(const worker_options *options, worker **ret)
         return 0;
 }
 
-void worker_free(worker *w)
+/* Those that are spare, and those that the broker could not be told of. */
+static void free_deliveries(worker *w)
 {
-        if (!w)
-                return;
+        list_for_each_safe (node, &w->held) {
+                delivery *d = container_of(node, delivery, held);
+                worker_note_forget(d);
+                broker_lease_free(d->lease);
+                list_append(&w->spare, &d->place);
+        }
         for (list *node; (node = list_pop(&w->spare));) {
                 delivery *d = container_of(node, delivery, place);
                 sj_arena_free(d->arena);
                 free(d);
         }
+}
+
+void worker_free(worker *w)
+{
+        if (!w)
+                return;
+        free_deliveries(w);
+        free(w->rates);
         sj_app_free(w->app);
         sj_arena_free(w->manifest_arena);
         free(w);
@@ -137,21 +153,81 @@ static int describe(const worker *w, sj_json_writer *writer, sj_str *ret)
         return sj_json_writer_end(writer, ret);
 }
 
-static int take_name(worker *w, sj_json_writer *writer)
+static int join(worker *w, sj_json_writer *writer)
 {
         broker_node node = {.name = sj_str_of(w->options.name)};
         int r = describe(w, writer, &node.info);
         if (r >= 0)
                 r = broker_node_join(w->options.broker, &node, WORKER_NODE_TTL, &w->node,
                                      sj_after(WORKER_BROKER_LIMIT));
+        return r;
+}
+
+/* Until when the name is taken, as things stand; 0: it is not. */
+static int taken_until(worker *w, sj_wall *ret)
+{
+        sj_arena *arena;
+        const broker_node *nodes;
+        int n = sj_arena_new(&arena);
+        if (n < 0)
+                return n;
+        n = broker_nodes(w->options.broker, arena, &nodes, sj_after(WORKER_BROKER_LIMIT));
+        ret->us = 0;
+        for (int i = 0; i < n; i++)
+                if (sj_str_equal(nodes[i].name, sj_str_of(w->options.name)))
+                        *ret = nodes[i].until;
+        sj_arena_free(arena);
+        return n < 0 ? n : 0;
+}
+
+/*
+ * A worker that was killed leaves its name behind, until nobody has said for a while that it still
+ * lives. So who finds its name taken waits whether somebody does: -EEXIST.
+ */
+static int take_over(worker *w, sj_json_writer *writer)
+{
+        sj_wall first, until;
+        int r = taken_until(w, &first);
+        if (r >= 0)
+                sj_log(SJ_LOG_WARNING,
+                       "the name %s is taken: waiting at most %d s to see whether its worker lives",
+                       w->options.name, (int)(WORKER_NODE_TTL / SJ_SEC));
+        while (r >= 0 && !w->stopping) {
+                r = join(w, writer);
+                if (r != -EEXIST)
+                        return r;
+                r = taken_until(w, &until);
+                if (r >= 0 && until.us != first.us && until.us && first.us)
+                        return -EEXIST;
+                first = until;
+                if (r >= 0)
+                        r = sj_sleep(NAME_PAUSE);
+        }
+        return r < 0 ? r : -ECANCELED;
+}
+
+static int take_name(worker *w, sj_json_writer *writer)
+{
+        int r = join(w, writer);
+        if (r == -EEXIST)
+                r = take_over(w, writer);
         if (r == -EEXIST)
                 worker_fail(w, r,
                             "a worker named %s is running already: give this one another "
                             "name",
                             w->options.name);
-        else if (r < 0)
+        else if (r < 0 && !w->stopping)
                 worker_fail(w, r, "the broker does not take the worker's name: %s", sj_strerror(r));
         return r;
+}
+
+/* The name was lost, because the broker was away for too long. */
+static void take_name_again(worker *w, sj_json_writer *writer)
+{
+        sj_log(SJ_LOG_WARNING, "the name %s was lost: it is taken again", w->options.name);
+        if (join(w, writer) == -EEXIST)
+                worker_fail(w, -EEXIST, "another worker has taken the name %s meanwhile",
+                            w->options.name);
 }
 
 static int beat_duty(void *arg)
@@ -168,11 +244,8 @@ static int beat_duty(void *arg)
                                              info, WORKER_NODE_TTL, sj_after(WORKER_NODE_TTL));
                 if (r == -ECANCELED)
                         break;
-                if (r == -ESTALE) {
-                        sj_log(SJ_LOG_WARNING, "the name %s was lost: it is taken again",
-                               w->options.name);
-                        r = take_name(w, writer);
-                }
+                if (r == -ESTALE)
+                        take_name_again(w, writer);
         }
         sj_json_writer_free(writer);
         return r;
@@ -205,6 +278,7 @@ static void recall_all(worker *w)
                         worker_link_recall(w->children[i]);
         for (list *node; (node = list_pop(&w->waiting));)
                 worker_give_back(w, container_of(node, delivery, place));
+        worker_turns_recall(w);
 }
 
 /* What runs is waited for, at most until the limit. */
@@ -232,15 +306,11 @@ static void kill_all(worker *w)
 
 static int spawn_duties(worker *w, sj_scope *duties)
 {
-        int r = sj_spawn(duties, lease_until_stopped, w, NULL);
-        if (r >= 0)
-                r = sj_spawn(duties, worker_settle_duty, w, NULL);
-        if (r >= 0)
-                r = sj_spawn(duties, worker_renew_duty, w, NULL);
-        if (r >= 0)
-                r = sj_spawn(duties, worker_tend_duty, w, NULL);
-        if (r >= 0)
-                r = sj_spawn(duties, beat_duty, w, NULL);
+        static sj_fn *const always[] = {worker_settle_duty, worker_renew_duty, worker_tend_duty,
+                                        worker_states_duty, worker_turns_duty, beat_duty};
+        int r = sj_spawn(duties, lease_until_stopped, w, &w->lessor);
+        for (size_t i = 0; r >= 0 && i < sizeof(always) / sizeof(always[0]); i++)
+                r = sj_spawn(duties, always[i], w, NULL);
         if (r >= 0 && w->options.pool == WORKER_SOLO)
                 r = sj_spawn(duties, worker_solo_duty, w, &w->solo);
         else if (r >= 0)
@@ -260,8 +330,14 @@ static int work(worker *w)
         w->cold = w->cold || r < 0;
         if (w->leasing)
                 sj_scope_cancel(w->leasing);
-        SJ_SCOPE(shield, sj_after(w->options.warm_limit + 2 * LAST_SETTLING), SJ_SHIELD);
+        SJ_SCOPE(shield, sj_after(w->options.warm_limit + WORKER_BROKER_LIMIT + 3 * LAST_SETTLING),
+                 SJ_SHIELD);
+        /* What is being leased right now is to be given back, too. */
+        if (w->lessor)
+                sj_join(w->lessor, SJ_NEVER);
         drain(w);
+        if (!w->cold)
+                worker_pool_quit(w);
         kill_all(w);
         int idle = sj_event_wait(&w->idle, sj_after(LAST_SETTLING));
         if (idle < 0)
@@ -282,7 +358,7 @@ int worker_run(worker *w)
         r = take_name(w, writer);
         sj_json_writer_free(writer);
         if (r < 0)
-                return r;
+                return w->stopping && !w->failure ? 0 : r;
         bool solo = w->options.pool == WORKER_SOLO;
         r = solo ? worker_solo_open(w) : worker_pool_open(w);
         if (r >= 0)

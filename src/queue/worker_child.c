@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "exec/zygote.h"
+#include "os/os.h"
 #include "queue/app.h"
 #include "queue/worker_forward.h"
 #include "queue/worker_wire.h"
@@ -54,7 +55,8 @@ struct child {
         size_t active;
         sj_time flushed;
         forward *forward; /* what the tasks themselves publish */
-        sj_app *app;
+        sj_app *app;      /* for them; made when the routes are known */
+        int pid;
 };
 
 /* ── Loading ─────────────────────────────────────────────────────────────────────────────── */
@@ -197,27 +199,43 @@ typedef struct run {
         task_return result;
 } run;
 
+/* When the body is to be cancelled; the hard limit of a prefork child is its controller's matter.
+ */
+static sj_time limit_of(const job *j, sj_time begin)
+{
+        sj_time limit = j->request.deadline;
+        sj_time hard = j->head.hard && j->c->start->pool == WORKER_FIBERS_POOL
+                               ? begin + j->head.hard
+                               : SJ_NEVER;
+        return hard < limit ? hard : limit;
+}
+
+/*
+ * The soft limit is the deadline of the scope around the body: whatever it waits for is cancelled.
+ * In the fibers pool the hard limit is one, too.
+ */
+static int run_within(run *r)
+{
+        sj_time begin = sj_now();
+        sj_time limit = limit_of(r->j, begin);
+        if (limit == SJ_NEVER)
+                return run_task(r->j, &r->result);
+        SJ_SCOPE(s, limit, 0);
+        int error = run_task(r->j, &r->result);
+        bool hard = r->j->head.hard && sj_now() >= begin + r->j->head.hard;
+        if (hard && sj_cancelled() && r->result.end == TASK_FAILED)
+                r->result = task_failed("billiard.exceptions", "TimeLimitExceeded", SJ_STR("[]"));
+        return error;
+}
+
 static int run_in_loop(void *arg)
 {
-        run *r = arg;
-        return run_task(r->j, &r->result);
+        return run_within(arg);
 }
 
 static int run_in_thread(void *arg)
 {
         return sj_run(run_in_loop, arg);
-}
-
-/* In the fibers pool a hard limit is the end of the scope around the body. */
-static int run_within(run *r)
-{
-        if (r->j->head.hard == 0 || r->j->c->start->pool == WORKER_PREFORK)
-                return run_task(r->j, &r->result);
-        SJ_SCOPE(s, sj_after(r->j->head.hard), 0);
-        int error = run_task(r->j, &r->result);
-        if (sj_cancelled() && r->result.end == TASK_FAILED)
-                r->result = task_failed("billiard.exceptions", "TimeLimitExceeded", SJ_STR("[]"));
-        return error;
 }
 
 static int run_by_pool(run *r)
@@ -248,10 +266,10 @@ static void give_back(job *j, const task_return *result, sj_time took)
 {
         child *c = j->c;
         sj_str text;
+        /* No room for that means none for anything: the child ends, and the task has crashed. */
+        if (task_return_write(j->arena, result, &text) < 0)
+                os_exit(EXIT_BROKEN);
         atomic_store(&c->slots[j->head.slot].state, WIRE_FREE);
-        int r = task_return_write(j->arena, result, &text);
-        if (r < 0)
-                text = SJ_STR("");
         wire_record record = {
                 .head = {.kind = WIRE_RETURNED, .slot = j->head.slot, .time = took, .n_texts = 1},
                 .texts = {text}};
@@ -259,9 +277,17 @@ static void give_back(job *j, const task_return *result, sj_time took)
                 const task_return too_large =
                         task_failed("builtins", "ValueError",
                                     SJ_STR("[\"the result is larger than the limit\"]"));
-                task_return_write(j->arena, &too_large, &record.texts[0]);
+                if (task_return_write(j->arena, &too_large, &record.texts[0]) < 0)
+                        os_exit(EXIT_BROKEN);
                 put(c, &record);
         }
+}
+
+/* That it is not to be run after all; false: it is. */
+static bool is_over(const job *j)
+{
+        return is_cancelled((void *)(uintptr_t)j) ||
+               (j->head.expires && j->head.expires <= os_wall().us);
 }
 
 static void run_job(job *j)
@@ -273,11 +299,19 @@ static void run_job(job *j)
                 put(c, &(wire_record){.head = {.kind = WIRE_SKIPPED, .slot = j->head.slot}});
                 return;
         }
+        if (is_over(j)) {
+                atomic_store(&c->slots[j->head.slot].state, WIRE_FREE);
+                put(c, &(wire_record){.head = {.kind = WIRE_DECLINED, .slot = j->head.slot}});
+                return;
+        }
         fill_request(j);
         run r = {.j = j};
         sj_time start = sj_now();
         int error = run_by_pool(&r);
         sj_time end = sj_now();
+        /* A body that has forked and returned twice: the copy has no business here. */
+        if (os_pid() != c->pid)
+                os_exit(EXIT_BROKEN);
         if (error < 0)
                 r.result = task_failed("builtins", error == -ENOMEM ? "MemoryError" : "ValueError",
                                        SJ_STR("[]"));
@@ -360,10 +394,29 @@ static int take_run(child *c, const wire_record *record)
         return 0;
 }
 
+/* Comes before any RUN. */
+static int take_routes(child *c, const wire_record *record)
+{
+        sj_arena *arena;
+        sj_app_options options;
+        if (record->head.n_texts != 1 || c->app)
+                return -EPROTO;
+        int r = sj_arena_new(&arena);
+        if (r < 0)
+                return r;
+        r = wire_read_routes(record->texts[0], arena, &options);
+        if (r >= 0)
+                r = app_new_over(forward_broker(c->forward), &options, &c->app);
+        sj_arena_free(arena);
+        return r;
+}
+
 /* 1: told to quit. */
 static int take_record(child *c, const wire_record *record)
 {
         switch (record->head.kind) {
+        case WIRE_ROUTES:
+                return take_routes(c, record);
         case WIRE_RUN:
                 return take_run(c, record);
         case WIRE_REPLY:
@@ -402,8 +455,10 @@ static int serve_jobs(child *c)
         SJ_SCOPE(jobs, SJ_NEVER, SJ_COLLECT);
         c->jobs = jobs;
         int r = read_records(c);
-        if (r >= 0)
-                r = sj_scope_join(jobs);
+        /* Without its controller nothing is left to be done: jobs may still be in threads. */
+        if (r < 0)
+                os_exit(EXIT_BROKEN);
+        r = sj_scope_join(jobs);
         flush(c);
         return r;
 }
@@ -412,8 +467,6 @@ static int serve(void *arg)
 {
         child *c = arg;
         int r = forward_new(put_now, c, &c->forward);
-        if (r >= 0)
-                r = app_new_over(forward_broker(c->forward), NULL, &c->app);
         if (r >= 0)
                 r = serve_jobs(c);
         sj_app_free(c->app);
@@ -437,9 +490,21 @@ static int say_ready(child *c)
         return r;
 }
 
+static void child_fini(child *c)
+{
+        for (list *node; (node = list_pop(&c->spare));) {
+                job *j = container_of(node, job, place);
+                sj_arena_free(j->arena);
+                free(j);
+        }
+        sj_thread_pool_free(c->threads);
+        task_registry_free(c->registry);
+        duplex_fini(&c->duplex);
+}
+
 static int child_main(const zygote_start *start)
 {
-        child c = {.start = (const void *)start->argument.data};
+        child c = {.start = (const void *)start->argument.data, .pid = os_pid()};
         const int fds[DUPLEX_FDS] = {ZYGOTE_FD_FIRST, ZYGOTE_FD_FIRST + 1, ZYGOTE_FD_FIRST + 2};
         char error[ERROR_MAX];
         if (start->n_fds != DUPLEX_FDS)
@@ -460,6 +525,7 @@ static int child_main(const zygote_start *start)
                 return EXIT_BROKEN;
         if (say_ready(&c) < 0 || sj_run(serve, &c) < 0)
                 return EXIT_BROKEN;
+        child_fini(&c);
         return 0;
 }
 

@@ -33,42 +33,67 @@ static size_t child_share(const worker *w)
         return w->options.pool == WORKER_PREFORK ? 1 + read_ahead(w) : w->options.concurrency;
 }
 
+size_t worker_child_room(const worker *w, const worker_child *c)
+{
+        size_t share = child_share(w);
+        if (!c || c->state != CHILD_READY || c->stuck || c->load >= share)
+                return 0;
+        size_t room = share - c->load;
+        return room < c->n_free ? room : c->n_free;
+}
+
+static size_t solo_room(const worker *w)
+{
+        size_t busy = 0;
+        list_for_each (node, &w->waiting)
+                busy++;
+        return busy <= read_ahead(w) ? 1 + read_ahead(w) - busy : 0;
+}
+
 size_t worker_room(const worker *w)
 {
-        size_t most = 1;
-        if (w->options.pool != WORKER_SOLO) {
-                size_t ready = 0;
-                for (size_t i = 0; i < w->n_children; i++)
-                        ready += w->children[i] && w->children[i]->state == CHILD_READY;
-                most = ready * child_share(w);
-        } else {
-                most += read_ahead(w);
+        size_t room = w->options.pool == WORKER_SOLO ? solo_room(w) : 0;
+        size_t working = 1;
+        for (size_t i = 0; i < w->n_children; i++) {
+                room += worker_child_room(w, w->children[i]);
+                working += w->children[i] ? w->children[i]->load : 0;
         }
         /* Those that have ended hold no child up, but the broker may be slow to hear of them. */
-        size_t limit = most ? most + 2 * LEASE_BATCH : 0;
-        size_t busy = 0;
-        for (size_t i = 0; i < w->n_children; i++)
-                busy += w->children[i] ? w->children[i]->load : 0;
-        if (w->options.pool == WORKER_SOLO)
-                list_for_each (node, &w->waiting)
-                        busy++;
-        size_t room = busy < most ? most - busy : 0;
-        size_t left = w->n_held < limit ? limit - w->n_held : 0;
+        size_t others = w->n_held > working + w->n_turns ? w->n_held - working - w->n_turns : 0;
+        size_t left = others < 2 * LEASE_BATCH ? 2 * LEASE_BATCH - others : 0;
         return room < left ? room : left;
+}
+
+bool worker_can_hand(const worker *w)
+{
+        if (w->options.pool == WORKER_SOLO)
+                return true;
+        for (size_t i = 0; i < w->n_children; i++)
+                if (worker_child_room(w, w->children[i]) > 0)
+                        return true;
+        return false;
+}
+
+void worker_has_room(worker *w)
+{
+        sj_event_set(&w->capacity);
+        sj_event_set(&w->turns_event);
 }
 
 worker_child *worker_pool_choose(worker *w)
 {
         worker_child *best = NULL;
-        size_t share = child_share(w);
         for (size_t i = 0; i < w->n_children; i++) {
                 worker_child *c = w->children[i];
-                if (!c || c->state != CHILD_READY || c->n_free == 0 || c->load >= share)
-                        continue;
-                if (!best || c->load < best->load)
+                if (worker_child_room(w, c) > 0 && (!best || c->load < best->load))
                         best = c;
         }
         return best;
+}
+
+void worker_note_time(worker *w, sj_time took)
+{
+        w->mean_run = (w->mean_run ? (w->mean_run * 7 + took) / 8 : took) + 1;
 }
 
 /* ── Making one ──────────────────────────────────────────────────────────────────────────── */
@@ -107,7 +132,7 @@ void worker_delivery_sweep(worker *w)
                 list_append(&w->spare, &d->place);
                 w->n_held--;
         }
-        sj_event_set(&w->capacity);
+        worker_has_room(w);
         if (w->n_held == 0) {
                 sj_event_set(&w->idle);
                 sj_event_clear(&w->busy);
@@ -133,6 +158,7 @@ outcome_context worker_context(worker *w)
 
 static void end(worker *w, delivery *d)
 {
+        worker_note_forget(d);
         d->ended = true;
         d->child = NULL;
         list_append(&w->ended, &d->place);
@@ -201,6 +227,12 @@ static void judged(worker *w, delivery *d, int r)
         end(w, d);
 }
 
+/* What a body that was asked to end says of it: that it succeeded all the same, or no matter. */
+static bool was_terminated(const delivery *d, const task_return *result)
+{
+        return d->view.revoked && result->end != TASK_SUCCEEDED;
+}
+
 void worker_returned(worker *w, delivery *d, const task_return *result)
 {
         outcome_context context = worker_context(w);
@@ -209,17 +241,38 @@ void worker_returned(worker *w, delivery *d, const task_return *result)
                 return_ = task_failed("billiard.exceptions", "TimeLimitExceeded", SJ_STR("[]"));
                 result = &return_;
         }
-        judged(w, d, outcome_after(&context, &d->view, result, d->arena, &d->settlement));
+        if (was_terminated(d, result))
+                judged(w, d,
+                       outcome_revoked(&context, &d->view, "terminated", d->arena, &d->settlement));
+        else
+                judged(w, d, outcome_after(&context, &d->view, result, d->arena, &d->settlement));
 }
 
 void worker_give_back(worker *w, delivery *d)
 {
-        settle_as(d, BROKER_RETURN);
-        judged(w, d, 0);
+        worker_give_back_until(w, d, NULL);
 }
 
+void worker_give_back_until(worker *w, delivery *d, const broker_message *next)
+{
+        settle_as(d, BROKER_RETURN);
+        d->settlement.next = next;
+        if (!next) {
+                judged(w, d, 0);
+                return;
+        }
+        sj_log(SJ_LOG_DEBUG, "task %.*s[%.*s] waits for its turn by the rate limit",
+               SJ_STR_ARG(d->lease->message.task), SJ_STR_ARG(d->lease->message.id));
+        end(w, d);
+}
+
+/* One that was acknowledged early cannot go back: it has failed. */
 void worker_interrupted(worker *w, delivery *d)
 {
+        if (d->acked) {
+                worker_crashed(w, d, "the worker was stopped while it ran");
+                return;
+        }
         settle_as(d, BROKER_REQUEUE);
         judged(w, d, 0);
 }
@@ -233,14 +286,6 @@ void worker_crashed(worker *w, delivery *d, const char *how)
         w->counts.crashed++;
         outcome_context context = worker_context(w);
         judged(w, d, outcome_crashed(&context, &d->view, how, d->arena, &d->settlement));
-}
-
-void worker_cancel_delivery(worker *w, delivery *d)
-{
-        if (d->child)
-                atomic_store(&wire_slots(&d->child->duplex)[d->slot].cancelled, 1);
-        else if (d == w->running)
-                w->running_cancelled = true;
 }
 
 /* ── Leasing ─────────────────────────────────────────────────────────────────────────────── */
@@ -275,20 +320,23 @@ static bool ack_early(worker *w, delivery *d)
                 d->settlement.results = &started;
                 d->settlement.n_results = 1;
                 d->said_started = true;
-                r = worker_settle_now(w, &d, 1);
+                d->in_hand = true;
+                r = worker_settle_surely(w, d);
+                d->in_hand = false;
         }
-        if (r < 0 || d->settlement.status < 0) {
-                d->lost = true;
-                return false;
-        }
-        d->acked = true;
-        return true;
+        d->acked = r >= 0;
+        d->lost = !d->acked;
+        return d->acked;
 }
 
-static void hand_out(worker *w, delivery *d)
+void worker_hand_out(worker *w, delivery *d)
 {
-        if (d->view.info && d->view.info->acks_early && !ack_early(w, d)) {
+        if (d->view.info->acks_early && !ack_early(w, d)) {
                 worker_delivery_free(w, d);
+                return;
+        }
+        if (w->stopping) {
+                worker_give_back(w, d);
                 return;
         }
         if (w->options.pool == WORKER_SOLO) {
@@ -300,6 +348,42 @@ static void hand_out(worker *w, delivery *d)
                 worker_link_hand(c, d);
         else
                 worker_give_back(w, d);
+}
+
+void worker_judge_again(worker *w, delivery *d)
+{
+        outcome_context context = worker_context(w);
+        int r = outcome_before(&context, &d->view, d->arena, &d->settlement);
+        if (r == 0)
+                worker_give_back(w, d);
+        else
+                judged(w, d, r);
+}
+
+/* Out of the hands of whoever would run it; false: it is being run. */
+static bool take_back(worker *w, delivery *d)
+{
+        if (d->child)
+                return worker_link_take_back(d->child, d);
+        if (d == w->running)
+                return false;
+        if (d->waits_turn)
+                worker_turn_forget(w, d);
+        else
+                list_remove(&d->place); /* the solo pool's */
+        return true;
+}
+
+void worker_cancel_delivery(worker *w, delivery *d)
+{
+        if (d->in_hand)
+                return;
+        if (take_back(w, d))
+                worker_judge_again(w, d);
+        else if (d->child)
+                atomic_store(&wire_slots(&d->child->duplex)[d->slot].cancelled, 1);
+        else
+                w->running_cancelled = true;
 }
 
 static void take_lease(worker *w, broker_lease *lease)
@@ -316,10 +400,12 @@ static void take_lease(worker *w, broker_lease *lease)
         sj_event_clear(&w->idle);
         sj_event_set(&w->busy);
         int r = judge_before(w, d);
-        if (r == 0)
-                hand_out(w, d);
-        else
+        if (r != 0)
                 judged(w, d, r);
+        else if (w->stopping)
+                worker_give_back(w, d);
+        else if (worker_turn_has_come(w, d))
+                worker_hand_out(w, d);
 }
 
 static int lease_some(worker *w)

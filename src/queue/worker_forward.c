@@ -64,7 +64,20 @@ int forward_reply(forward *f, const wire_record *record)
         return -EPROTO;
 }
 
-/* The controller bounds each publish, so that the answer comes: it is waited for in any case. */
+/*
+ * The controller bounds each publish, so that the answer comes; until then the question has to
+ * stay where it is, whatever happens to who asks.
+ */
+static int await(question *q)
+{
+        for (;;) {
+                SJ_SCOPE(shield, sj_after(2 * SJ_PUBLISH_DEADLINE), SJ_SHIELD);
+                int r = sj_future_get(&q->answered, NULL, SJ_NEVER);
+                if (!sj_cancelled())
+                        return r;
+        }
+}
+
 static int publish(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                    sj_time deadline)
 {
@@ -79,8 +92,7 @@ static int publish(broker *b, const broker_message messages[], size_t n, broker_
                         r = sj_post(f->loop, ask, &q);
         }
         if (r >= 0) {
-                SJ_SCOPE(shield, sj_after(2 * SJ_PUBLISH_DEADLINE), SJ_SHIELD);
-                r = sj_future_get(&q.answered, NULL, SJ_NEVER);
+                r = await(&q);
         }
         buf_fini(&q.text);
         return r == -ENOBUFS ? -EMSGSIZE : r;

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is said to one child and heard of it: two fibers, which share the child's bell.
+ * A child's life, and what is said to it. Two fibers share the child's bell:
  *
  *   writer   takes deliveries from the outbox and writes them; sleeps when there are none, or
  *            until the reader says that there is room
- *   reader   reads what the child says; it alone waits for the bell
+ *   reader   reads what the child says; it alone waits for the bell (worker_hear.c)
  *
- * A child is not trusted: a record that makes no sense ends it.
+ * A delivery whose record is being written is nobody's to take: the writer may be waiting for room
+ * in the middle of it. It is `sent` from its first byte and `written` after its last.
  */
 #include "queue/worker_internal.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-
-/* A task's own publish: the broker is asked by a fiber of its own, then the answer is written. */
-typedef struct reply {
-        list place;
-        worker_child *c;
-        sj_arena *arena;
-        uint32_t number;
-        const broker_message *messages;
-        size_t n;
-        broker_published *published;
-        int result;
-} reply;
 
 /* ── Slots ───────────────────────────────────────────────────────────────────────────────── */
 
@@ -32,62 +20,63 @@ static wire_slot *slot_of(const worker_child *c, uint32_t slot)
         return &wire_slots(&c->duplex)[slot];
 }
 
-/* The delivery is out of the child's hands. */
-static void release(worker_child *c, delivery *d)
+void worker_link_release(worker_child *c, delivery *d)
 {
         list_remove(&d->place);
         c->by_slot[d->slot] = NULL;
         c->free[c->n_free++] = d->slot;
         c->load--;
         d->child = NULL;
-        sj_event_set(&c->w->capacity);
-}
-
-/* Takes back what has not begun; false: it has. */
-static bool recall(worker_child *c, delivery *d)
-{
-        uint32_t queued = WIRE_QUEUED;
-        if (!atomic_compare_exchange_strong(&slot_of(c, d->slot)->state, &queued, WIRE_RECALLED))
-                return false;
-        /* The slot is free when the child has skipped it. */
-        list_remove(&d->place);
-        c->by_slot[d->slot] = NULL;
-        c->load--;
-        d->child = NULL;
-        sj_event_set(&c->w->capacity);
-        return true;
+        worker_has_room(c->w);
 }
 
 /* Nothing of it was written yet. */
 static void take_from_outbox(worker_child *c, delivery *d)
 {
         atomic_store(&slot_of(c, d->slot)->state, WIRE_FREE);
-        release(c, d);
+        worker_link_release(c, d);
+}
+
+bool worker_link_take_back(worker_child *c, delivery *d)
+{
+        uint32_t queued = WIRE_QUEUED;
+        if (!d->sent) {
+                take_from_outbox(c, d);
+                return true;
+        }
+        if (!d->written)
+                return false;
+        if (!atomic_compare_exchange_strong(&slot_of(c, d->slot)->state, &queued, WIRE_RECALLED))
+                return false;
+        /* The slot is free when the child has skipped it. */
+        c->recalled[d->slot] = true;
+        list_remove(&d->place);
+        c->by_slot[d->slot] = NULL;
+        c->load--;
+        d->child = NULL;
+        worker_has_room(c->w);
+        return true;
 }
 
 void worker_link_recall(worker_child *c)
 {
-        list_for_each_safe (node, &c->outbox) {
-                delivery *d = container_of(node, delivery, place);
-                if (d->sent)
-                        continue;
-                take_from_outbox(c, d);
-                worker_give_back(c->w, d);
-        }
-        list_for_each_safe (node, &c->sent) {
-                delivery *d = container_of(node, delivery, place);
-                if (recall(c, d))
-                        worker_give_back(c->w, d);
+        list *const lists[] = {&c->outbox, &c->sent};
+        for (size_t i = 0; i < 2; i++) {
+                list_for_each_safe (node, lists[i]) {
+                        delivery *d = container_of(node, delivery, place);
+                        if (worker_link_take_back(c, d))
+                                worker_give_back(c->w, d);
+                }
         }
 }
 
-/* Ends a child whose words make no sense, or whose ring is broken. */
-static int distrust(worker_child *c, int error)
+int worker_link_distrust(worker_child *c, int error)
 {
         if (error == -ECANCELED)
                 return error;
         sj_log(SJ_LOG_ERROR, "child %d says what makes no sense (%s): it is replaced", c->pid,
                sj_strerror(error));
+        c->distrusted = true;
         worker_child_kill(c);
         return 0;
 }
@@ -108,6 +97,7 @@ static wire_record run_record(const delivery *d)
                          .slot = d->slot,
                          .time = nanoseconds(outcome_soft_time_limit(&d->view)),
                          .hard = nanoseconds(outcome_time_limit(&d->view)),
+                         .expires = d->lease->message.expires.us,
                          .retries = (uint32_t)d->m.retries,
                          .deliveries = d->lease->deliveries,
                          .n_texts = RUN_TEXTS},
@@ -140,13 +130,26 @@ static int put(worker_child *c, const wire_record *record)
         return r;
 }
 
+/* Before all else, so that whatever a task sends goes by them. */
+static int write_routes(worker_child *c)
+{
+        buf text = BUF_INIT(WIRE_MESSAGE_MAX);
+        int r = wire_write_routes(&text, c->w->options.app);
+        if (r >= 0)
+                r = put(c, &(wire_record){.head = {.kind = WIRE_ROUTES, .n_texts = 1},
+                                          .texts = {buf_str(&text)}});
+        buf_fini(&text);
+        return r;
+}
+
 static int write_delivery(worker_child *c, delivery *d)
 {
         const wire_record record = run_record(d);
-        d->sent = sj_now();
+        d->sent = true;
         atomic_store(&slot_of(c, d->slot)->cancelled, d->view.revoked);
         atomic_store(&slot_of(c, d->slot)->state, WIRE_QUEUED);
         int r = put(c, &record);
+        d->written = r >= 0;
         if (r == -EMSGSIZE) {
                 const task_return too_large =
                         task_failed("builtins", "ValueError",
@@ -158,12 +161,13 @@ static int write_delivery(worker_child *c, delivery *d)
         return r;
 }
 
-static int write_reply(worker_child *c, reply *p)
+static int write_reply(worker_child *c, worker_reply *p)
 {
         const wire_record record = {
                 .head = {.kind = WIRE_REPLY, .slot = p->number, .result = p->result, .n_texts = 1},
                 .texts = {{(const char *)p->published, p->n * sizeof(broker_published)}}};
         int r = put(c, &record);
+        c->n_asked--;
         sj_arena_free(p->arena);
         return r;
 }
@@ -171,11 +175,14 @@ static int write_reply(worker_child *c, reply *p)
 static int write_records(void *arg)
 {
         worker_child *c = arg;
+        int r = write_routes(c);
+        if (r < 0)
+                return worker_link_distrust(c, r);
         for (;;) {
-                int r = 0;
+                r = 0;
                 list *node;
                 if ((node = list_pop(&c->replies))) {
-                        r = write_reply(c, container_of(node, reply, place));
+                        r = write_reply(c, container_of(node, worker_reply, place));
                 } else if (!list_empty(&c->outbox)) {
                         delivery *d = container_of(c->outbox.next, delivery, place);
                         r = write_delivery(c, d);
@@ -194,7 +201,7 @@ static int write_records(void *arg)
                         r = sj_event_wait(&c->work, SJ_NEVER);
                 }
                 if (r < 0)
-                        return distrust(c, r);
+                        return worker_link_distrust(c, r);
         }
 }
 
@@ -208,183 +215,63 @@ void worker_link_hand(worker_child *c, delivery *d)
         sj_event_set(&c->work);
 }
 
-/* ── Reading ─────────────────────────────────────────────────────────────────────────────── */
-
-static delivery *delivery_of(const worker_child *c, uint32_t slot)
-{
-        return slot < c->slots ? c->by_slot[slot] : NULL;
-}
-
-static void note_time(worker *w, sj_time took)
-{
-        if (took < 0)
-                return;
-        w->mean_run = w->mean_run ? (w->mean_run * 7 + took) / 8 : took;
-        if (w->mean_run == 0)
-                w->mean_run = 1;
-}
-
-static int take_returned(worker_child *c, const wire_record *record)
-{
-        delivery *d = delivery_of(c, record->head.slot);
-        task_return result;
-        if (!d || record->head.n_texts != 1)
-                return -EPROTO;
-        int r = task_return_read(d->arena, record->texts[0], &result);
-        if (r < 0)
-                return r == -ENOMEM ? r : -EPROTO;
-        note_time(c->w, record->head.time);
-        release(c, d);
-        worker_returned(c->w, d, &result);
-        return 0;
-}
-
-static int take_skipped(worker_child *c, const wire_record *record)
-{
-        uint32_t slot = record->head.slot;
-        if (slot >= c->slots || c->by_slot[slot] || c->n_free == c->slots)
-                return -EPROTO;
-        c->free[c->n_free++] = slot;
-        sj_event_set(&c->w->capacity);
-        return 0;
-}
-
-static int take_progress(worker_child *c, const wire_record *record)
-{
-        delivery *d = delivery_of(c, record->head.slot);
-        broker_result result;
-        if (!d || record->head.n_texts != 2)
-                return -EPROTO;
-        if (outcome_progress(&d->view, record->texts[0], record->texts[1], d->arena, &result) >= 0)
-                broker_result_put(c->w->options.broker, &result, 1, sj_after(WORKER_BROKER_LIMIT));
-        return 0;
-}
-
-static int publish_for(void *arg)
-{
-        reply *p = arg;
-        worker_child *c = p->c;
-        p->result = broker_publish(c->w->options.broker, p->messages, p->n, p->published,
-                                   sj_after(SJ_PUBLISH_DEADLINE));
-        list_append(&c->replies, &p->place);
-        sj_event_set(&c->work);
-        return 0;
-}
-
-static int take_publish(worker_child *c, const wire_record *record)
-{
-        sj_arena *arena;
-        if (record->head.n_texts != 1)
-                return -EPROTO;
-        int r = sj_arena_new(&arena);
-        if (r < 0)
-                return r;
-        reply *p = sj_arena_alloc(arena, sizeof(*p));
-        char *text = sj_arena_strndup(arena, record->texts[0].data, record->texts[0].n);
-        broker_message *messages;
-        size_t n = 0;
-        r = p && text ? wire_read_messages((sj_str){text, record->texts[0].n}, arena, &messages, &n)
-                      : -ENOMEM;
-        broker_published *published = r >= 0 ? sj_arena_alloc(arena, n * sizeof(*published)) : NULL;
-        if (r >= 0 && published) {
-                memset(published, 0, n * sizeof(*published));
-                *p = (reply){.c = c,
-                             .arena = arena,
-                             .number = record->head.slot,
-                             .messages = messages,
-                             .n = n,
-                             .published = published};
-                r = sj_spawn(c->scope, publish_for, p, NULL);
-        }
-        if (r < 0 || !published) {
-                sj_arena_free(arena);
-                return r < 0 ? r : -ENOMEM;
-        }
-        return 0;
-}
-
-static int take_ready(worker_child *c, const wire_record *record)
-{
-        if (record->head.n_texts != 1 || c->state != CHILD_STARTING)
-                return -EPROTO;
-        int r = worker_take_manifest(c->w, record->texts[0]);
-        if (r < 0)
-                return r;
-        c->state = CHILD_READY;
-        c->w->failed_starts = 0;
-        sj_event_set(&c->w->capacity);
-        return 0;
-}
-
-static int take_broken(worker_child *c, const wire_record *record)
-{
-        if (record->head.n_texts == 1)
-                worker_fail(c->w, -EBADMSG, "%.*s", SJ_STR_ARG(record->texts[0]));
-        return 0;
-}
-
-static int (*const takers[WIRE_KINDS])(worker_child *c, const wire_record *record) = {
-        [WIRE_READY] = take_ready,       [WIRE_BROKEN] = take_broken,
-        [WIRE_RETURNED] = take_returned, [WIRE_SKIPPED] = take_skipped,
-        [WIRE_PROGRESS] = take_progress, [WIRE_PUBLISH] = take_publish,
-};
-
-/* All that is there. -EAGAIN: no more at the moment. */
-static int take_all(worker_child *c)
-{
-        for (;;) {
-                wire_record record;
-                int r = wire_get(&c->duplex.in, &record);
-                if (r >= 0)
-                        r = takers[record.head.kind] ? takers[record.head.kind](c, &record)
-                                                     : -EPROTO;
-                if (r < 0)
-                        return r;
-        }
-}
-
-static int read_records(void *arg)
-{
-        worker_child *c = arg;
-        for (;;) {
-                int r = take_all(c);
-                if (r != -EAGAIN)
-                        return distrust(c, r);
-                if (c->wants_room && ring_ready(&c->duplex.out)) {
-                        c->wants_room = false;
-                        sj_event_set(&c->room);
-                }
-                r = duplex_wait(&c->duplex, c->wants_room, SJ_NEVER);
-                if (r < 0)
-                        return distrust(c, r);
-        }
-}
-
 /* ── A child's life ──────────────────────────────────────────────────────────────────────── */
 
-static void bury(worker_child *c, delivery *d)
+/* Whether it had begun, or has ended and its outcome was lost with the child. */
+static bool has_begun(const worker_child *c, const delivery *d)
+{
+        return d->sent && atomic_load(&slot_of(c, d->slot)->state) != WIRE_QUEUED;
+}
+
+/*
+ * A child that has ended by itself while it ran nothing fell over the next delivery in its ring,
+ * before that could say that it had begun. That one is to blame: given back uncounted, it would
+ * fell one child after the other for ever.
+ */
+static const delivery *to_blame(const worker_child *c)
+{
+        if (!c->was_ready || c->killed || list_empty(&c->sent))
+                return NULL;
+        list_for_each (node, &c->sent)
+                if (has_begun(c, container_of(node, delivery, place)))
+                        return NULL;
+        return container_of(c->sent.next, delivery, place);
+}
+
+static void bury(worker_child *c, delivery *d, const delivery *blamed)
 {
         worker *w = c->w;
-        uint32_t state = d->sent ? atomic_load(&slot_of(c, d->slot)->state) : WIRE_QUEUED;
-        release(c, d);
-        if (state == WIRE_QUEUED)
+        bool begun = has_begun(c, d) || d == blamed;
+        worker_link_release(c, d);
+        if (!begun)
                 worker_give_back(w, d);
         else if (w->cold)
                 worker_interrupted(w, d);
         else
-                /* FREE: it has run, and its outcome was lost with the child. */
                 worker_crashed(w, d, c->how);
+}
+
+static void bury_all(worker_child *c)
+{
+        const delivery *blamed = to_blame(c);
+        list_for_each_safe (node, &c->outbox)
+                bury(c, container_of(node, delivery, place), blamed);
+        list_for_each_safe (node, &c->sent)
+                bury(c, container_of(node, delivery, place), blamed);
+        for (list *node; (node = list_pop(&c->replies));)
+                sj_arena_free(container_of(node, worker_reply, place)->arena);
 }
 
 static int hear_and_speak(worker_child *c)
 {
         SJ_SCOPE(scope, SJ_NEVER, SJ_COLLECT);
         c->scope = scope;
-        int r = sj_spawn(scope, read_records, c, NULL);
+        int r = sj_spawn(scope, worker_hear, c, NULL);
         if (r >= 0)
                 r = sj_spawn(scope, write_records, c, NULL);
         if (r >= 0)
                 r = sj_event_wait(&c->ended, SJ_NEVER);
+        c->scope = NULL;
         return r;
 }
 
@@ -393,13 +280,9 @@ int worker_link_life(void *arg)
 {
         worker_child *c = arg;
         int r = hear_and_speak(c);
-        take_all(c); /* its last words */
-        list_for_each_safe (node, &c->outbox)
-                bury(c, container_of(node, delivery, place));
-        list_for_each_safe (node, &c->sent)
-                bury(c, container_of(node, delivery, place));
-        for (list *node; (node = list_pop(&c->replies));)
-                sj_arena_free(container_of(node, reply, place)->arena);
+        if (!c->distrusted)
+                worker_hear_all(c); /* its last words */
+        bury_all(c);
         sj_fd_forget(c->duplex.bell);
         worker_child_gone(c);
         return r;

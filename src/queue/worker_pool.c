@@ -17,6 +17,7 @@
 
 enum { FAILED_STARTS_MAX = 5, SLOTS_BESIDE = 128 };
 #define START_PAUSE (200 * SJ_MS)
+#define QUIT_LIMIT  (2 * SJ_SEC) /* for what tasks have left to be done at exit */
 
 /* ── One child ───────────────────────────────────────────────────────────────────────────── */
 
@@ -33,15 +34,16 @@ static void child_free(worker_child *c)
         duplex_fini(&c->duplex);
         os_close(c->pidfd);
         free(c->free);
+        free(c->recalled);
         free(c->by_slot);
         free(c);
 }
 
-static worker_child *child_new(worker *w)
+static int child_new(worker *w, worker_child **ret)
 {
         worker_child *c = calloc(1, sizeof(*c));
         if (!c)
-                return NULL;
+                return -ENOMEM;
         *c = (worker_child){.w = w,
                             .id = ++w->next_child,
                             .pidfd = -1,
@@ -52,16 +54,20 @@ static worker_child *child_new(worker *w)
         list_init(&c->replies);
         c->free = calloc(c->slots, sizeof(*c->free));
         c->by_slot = calloc(c->slots, sizeof(*c->by_slot));
+        c->recalled = calloc(c->slots, sizeof(*c->recalled));
         const duplex_shape shape = wire_shape(c->slots);
-        if (!c->free || !c->by_slot || duplex_new("sj-task", &shape, &c->duplex) < 0) {
+        int r = c->free && c->by_slot && c->recalled ? duplex_new("sj-task", &shape, &c->duplex)
+                                                     : -ENOMEM;
+        if (r < 0) {
                 child_free(c);
-                return NULL;
+                return r;
         }
         while (c->n_free < c->slots) {
                 c->free[c->n_free] = c->slots - 1 - c->n_free;
                 c->n_free++;
         }
-        return c;
+        *ret = c;
+        return 0;
 }
 
 static int ask_zygote(worker *w, worker_child *c)
@@ -92,10 +98,11 @@ static int ask_zygote(worker *w, worker_child *c)
 /* Starts the child of a place. */
 static int start_child(worker *w, size_t place)
 {
-        worker_child *c = child_new(w);
-        if (!c)
-                return -ENOMEM;
-        int r = ask_zygote(w, c);
+        worker_child *c;
+        int r = child_new(w, &c);
+        if (r < 0)
+                return r;
+        r = ask_zygote(w, c);
         if (r >= 0)
                 r = sj_spawn(w->duties, worker_link_life, c, NULL);
         if (r < 0) {
@@ -111,6 +118,7 @@ void worker_child_kill(worker_child *c)
         if (c->state == CHILD_ENDED)
                 return;
         c->state = CHILD_ENDING;
+        c->killed = true;
         if (c->pidfd >= 0)
                 os_kill(c->pidfd, SIGKILL);
 }
@@ -122,7 +130,7 @@ void worker_child_gone(worker_child *c)
                 if (w->children[i] == c)
                         w->children[i] = NULL;
         child_free(c);
-        sj_event_set(&w->child_ended);
+        sj_event_set(&w->child_gone);
 }
 
 /* ── What the zygote says ────────────────────────────────────────────────────────────────── */
@@ -145,14 +153,14 @@ static void child_started(worker_child *c, const zygote_event *event)
 
 static void child_ended(worker *w, worker_child *c, const char *how)
 {
-        if (c->state == CHILD_STARTING && !w->failure) {
+        /* Also one that was killed because of what it said. */
+        if (!c->was_ready && !w->stopping) {
                 w->failed_starts++;
-                sj_log(SJ_LOG_ERROR, "a child that loads the tasks was %s", how);
+                sj_log(SJ_LOG_ERROR, "a child that was to load the tasks has ended: %s", how);
                 if (w->failed_starts >= FAILED_STARTS_MAX)
-                        worker_fail(w, -ECHILD, "no child can load the tasks: the last was %s",
-                                    how);
+                        worker_fail(w, -ECHILD, "no child can be started: the last was %s", how);
         } else if (c->state == CHILD_READY) {
-                sj_log(SJ_LOG_ERROR, "child %d was %s: it is replaced", c->pid, how);
+                sj_log(SJ_LOG_ERROR, "child %d has ended (%s): it is replaced", c->pid, how);
         }
         c->state = CHILD_ENDED;
         snprintf(c->how, sizeof(c->how), "%s", how);
@@ -164,6 +172,8 @@ static void heard(worker *w, const zygote_event *event)
         worker_child *c = child_of(w, event->id);
         char how[64];
         if (!c) {
+                if (event->pidfd >= 0)
+                        os_kill(event->pidfd, SIGKILL);
                 os_close(event->pidfd);
                 return;
         }
@@ -172,7 +182,8 @@ static void heard(worker *w, const zygote_event *event)
                 child_started(c, event);
                 break;
         case ZYGOTE_REFUSED:
-                snprintf(how, sizeof(how), "not started: %s", sj_strerror(event->status));
+                snprintf(how, sizeof(how), "refused (%s)%s", sj_strerror(event->status),
+                         event->status == -EAGAIN ? ": see ulimit -u" : "");
                 child_ended(w, c, how);
                 break;
         case ZYGOTE_ENDED:
@@ -193,8 +204,11 @@ static int hear_zygote(worker *w)
         /* It is gone, and its children with it: a new one is tried. */
         sj_log(SJ_LOG_ERROR, "the process that makes the children is gone: it is replaced");
         for (size_t i = 0; i < w->n_children; i++)
-                if (w->children[i])
+                if (w->children[i]) {
+                        /* The kernel does it, too, but maybe a moment later. */
+                        worker_child_kill(w->children[i]);
                         child_ended(w, w->children[i], "killed with the process that made it");
+                }
         sj_fd_forget(zygote_fd(w->zygote));
         zygote_free(w->zygote);
         w->zygote = NULL;
@@ -213,20 +227,32 @@ static int fill(worker *w)
                                 return r;
                 }
                 int r = start_child(w, i);
-                if (r < 0 && r != -EAGAIN)
+                /* Too many requests wait, or the zygote is gone: it will be heard of. */
+                if (r == -EAGAIN || r == -EPIPE)
+                        return 0;
+                if (r < 0)
                         return r;
         }
         return 0;
 }
 
+/* Whether a place is empty, or will be as soon as its child's fibers have run. */
+static bool is_vacant(const worker *w)
+{
+        for (size_t i = 0; i < w->n_children; i++)
+                if (!w->children[i] || w->children[i]->state == CHILD_ENDED)
+                        return !w->stopping;
+        return false;
+}
+
 static int wait_for_news(worker *w)
 {
         sj_case cases[] = {{.kind = SJ_CASE_FD, .fd = zygote_fd(w->zygote), .ready = SJ_READABLE}};
-        int r = sj_select(cases, 1, sj_after(w->child_ended.is_set ? SJ_POLL : START_PAUSE));
-        sj_event_clear(&w->child_ended);
+        int r = sj_select(cases, 1, is_vacant(w) ? sj_after(SJ_MS) : SJ_NEVER);
         return r == -ETIMEDOUT ? 0 : r;
 }
 
+/* Goes on after a failure, too: the ends of the children that are left are to be heard. */
 int worker_pool_duty(void *arg)
 {
         worker *w = arg;
@@ -234,14 +260,14 @@ int worker_pool_duty(void *arg)
                 int r = hear_zygote(w);
                 if (r >= 0)
                         r = fill(w);
-                if (r >= 0)
-                        r = wait_for_news(w);
-                if (r == -ECANCELED)
-                        return r;
-                if (r < 0) {
+                if (r < 0 && r != -ECANCELED)
                         worker_fail(w, r, "children cannot be started: %s", sj_strerror(r));
+                if (!w->zygote)
                         return 0;
-                }
+                if (r != -ECANCELED)
+                        r = wait_for_news(w);
+                if (r < 0)
+                        return r;
         }
 }
 
@@ -270,6 +296,31 @@ void worker_pool_close(worker *w)
         w->n_children = 0;
 }
 
+static size_t children_left(const worker *w)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < w->n_children; i++)
+                n += w->children[i] != NULL;
+        return n;
+}
+
+void worker_pool_quit(worker *w)
+{
+        for (size_t i = 0; i < w->n_children; i++) {
+                worker_child *c = w->children[i];
+                if (c && c->state == CHILD_READY) {
+                        c->state = CHILD_ENDING;
+                        sj_event_set(&c->work);
+                }
+        }
+        sj_time limit = sj_after(QUIT_LIMIT);
+        while (w->zygote && children_left(w) > 0) {
+                sj_event_clear(&w->child_gone);
+                if (sj_event_wait(&w->child_gone, limit) < 0)
+                        break;
+        }
+}
+
 int worker_take_manifest(worker *w, sj_str text)
 {
         if (w->has_manifest)
@@ -277,6 +328,9 @@ int worker_take_manifest(worker *w, sj_str text)
         int r = task_manifest_read(w->manifest_arena, text, &w->manifest);
         if (r < 0)
                 return r;
+        w->rates = calloc(w->manifest.n + 1, sizeof(*w->rates));
+        if (!w->rates)
+                return -ENOMEM;
         w->has_manifest = true;
         sj_event_set(&w->ready);
         if (w->options.ready)

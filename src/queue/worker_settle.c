@@ -17,14 +17,22 @@ enum { SETTLE_BATCH = 256, TEND_BATCH = 256 };
 
 /* ── Settling ────────────────────────────────────────────────────────────────────────────── */
 
-/* What was acknowledged before it ran: its results and follow-ups go by themselves. */
+/*
+ * What was acknowledged before it ran: its results and follow-ups go by themselves. One that goes
+ * back without having begun is published anew.
+ */
 static int settle_acked(worker *w, delivery *d)
 {
         const broker_settlement *s = &d->settlement;
         broker *b = w->options.broker;
         int r = 0;
-        if (s->verdict == BROKER_RETRY && s->next)
-                r = broker_publish(b, s->next, 1, NULL, SJ_NEVER);
+        const broker_message *again = s->verdict == BROKER_RETRY    ? s->next
+                                      : s->verdict == BROKER_RETURN ? &d->lease->message
+                                                                    : NULL;
+        if (again) {
+                r = broker_publish(b, again, 1, NULL, SJ_NEVER);
+                r = r == -EEXIST ? 0 : r; /* by the try before this one */
+        }
         if (r >= 0 && s->n_follow_ups > 0)
                 r = broker_publish(b, s->follow_ups, s->n_follow_ups, NULL, SJ_NEVER);
         if (r >= 0 || r == -EEXIST)
@@ -67,7 +75,38 @@ int worker_settle_now(worker *w, delivery *const deliveries[], size_t n)
         return settle_group(w, deliveries, n);
 }
 
-/* Tries until it is done, or until no lease of it can still be ours. */
+/* Whether the broker will say so again, however often it is asked. */
+static bool is_refusal(int r)
+{
+        return r == -EINVAL || r == -EMSGSIZE || r == -ENAMETOOLONG || r == -EBADMSG;
+}
+
+/* A pause before the next try; false: it is of no use any more. */
+static bool try_again(int error, sj_time give_up)
+{
+        sj_log(SJ_LOG_ERROR, "the broker does not take what has ended: %s", sj_strerror(error));
+        if (sj_now() >= give_up || sj_cancelled())
+                return false;
+        SJ_SCOPE(shield, sj_after(2 * WORKER_RETRY_PAUSE), SJ_SHIELD);
+        sj_sleep(WORKER_RETRY_PAUSE);
+        return true;
+}
+
+/* It is dead, since what should have become of it cannot be. */
+static int replace_settlement(worker *w, delivery *d, int error)
+{
+        outcome_context context = worker_context(w);
+        sj_log(SJ_LOG_ERROR, "the broker refuses how task %.*s[%.*s] has ended: %s",
+               SJ_STR_ARG(d->lease->message.task), SJ_STR_ARG(d->lease->message.id),
+               sj_strerror(error));
+        d->refused = true;
+        return outcome_refused(&context, &d->view, error, d->arena, &d->settlement);
+}
+
+/*
+ * Tries until it is done, or until no lease of it can still be ours. When the broker refuses what
+ * it is told, each is told alone, so that one cannot keep all others from their ends.
+ */
 static void settle_until_done(worker *w, delivery *const deliveries[], size_t n)
 {
         sj_time give_up = sj_after(w->options.lease);
@@ -75,11 +114,32 @@ static void settle_until_done(worker *w, delivery *const deliveries[], size_t n)
                 int r = worker_settle_now(w, deliveries, n);
                 if (r >= 0)
                         return;
-                sj_log(SJ_LOG_ERROR, "the broker does not take what has ended: %s", sj_strerror(r));
-                if (sj_now() >= give_up)
+                if (is_refusal(r) && n > 1) {
+                        for (size_t i = 0; i < n; i++)
+                                settle_until_done(w, &deliveries[i], 1);
                         return;
-                SJ_SCOPE(shield, sj_after(2 * WORKER_RETRY_PAUSE), SJ_SHIELD);
-                sj_sleep(WORKER_RETRY_PAUSE);
+                }
+                if (is_refusal(r) && !deliveries[0]->refused &&
+                    replace_settlement(w, deliveries[0], r) >= 0)
+                        continue;
+                if (!try_again(r, give_up))
+                        return;
+        }
+}
+
+int worker_settle_surely(worker *w, delivery *d)
+{
+        sj_time give_up = sj_after(w->options.lease);
+        bool tried = false;
+        for (;;) {
+                int r = worker_settle_now(w, &d, 1);
+                if (r >= 0 && d->settlement.status == -ESTALE && tried && sj_now() < give_up)
+                        return 0; /* by a try before, which only seemed to fail */
+                if (r >= 0)
+                        return d->settlement.status;
+                if (is_refusal(r) || !try_again(r, give_up))
+                        return r;
+                tried = true;
         }
 }
 
@@ -203,28 +263,26 @@ static void enforce_limit(worker *w, delivery *d, sj_time now)
         worker_child_kill(d->child);
 }
 
-/* Notes that those which have run for a while are STARTED. */
-static void say_started(worker *w, delivery *const started[], size_t n)
+/* Nobody asks how it is with a task whose result is ignored. */
+static bool is_silent(const delivery *d)
 {
-        broker_result results[TEND_BATCH];
-        sj_arena *arena;
-        if (n == 0 || sj_arena_new(&arena) < 0)
+        return d->m.ignore_result || d->view.info->ignore_result;
+}
+
+/* What waits behind a task that takes long goes to somebody else. */
+static void tend_child(worker_child *c, sj_time now)
+{
+        if (!c || c->state != CHILD_READY || list_empty(&c->sent))
                 return;
-        size_t k = 0;
-        outcome_context context = worker_context(w);
-        for (size_t i = 0; i < n; i++) {
-                if (started[i]->child)
-                        context.pid = started[i]->child->pid;
-                k += outcome_started(&context, &started[i]->view, arena, &results[k]) >= 0;
-        }
-        broker_result_put(w->options.broker, results, k, sj_after(WORKER_BROKER_LIMIT));
-        sj_arena_free(arena);
+        const delivery *oldest = container_of(c->sent.next, delivery, place);
+        if (!oldest->begun || now - oldest->begun <= STUCK_AFTER)
+                return;
+        c->stuck = true;
+        worker_link_recall(c);
 }
 
 static void tend(worker *w)
 {
-        delivery *started[TEND_BATCH];
-        size_t n = 0;
         sj_time now = sj_now();
         list_for_each_safe (node, &w->held) {
                 delivery *d = container_of(node, delivery, held);
@@ -233,21 +291,15 @@ static void tend(worker *w)
                 if (!d->begun)
                         d->begun = now;
                 enforce_limit(w, d, now);
-                if (!d->said_started && now - d->begun >= STARTED_AFTER && n < TEND_BATCH &&
-                    !d->m.ignore_result) {
+                if (!d->said_started && now - d->begun >= STARTED_AFTER && !is_silent(d)) {
                         d->said_started = true;
-                        started[n++] = d;
+                        if (!d->note)
+                                worker_note_started(w, d);
                 }
         }
-        for (size_t i = 0; i < w->n_children; i++) {
-                worker_child *c = w->children[i];
-                if (!c || c->state != CHILD_READY || list_empty(&c->sent))
-                        continue;
-                const delivery *oldest = container_of(c->sent.next, delivery, place);
-                if (oldest->begun && now - oldest->begun > STUCK_AFTER)
-                        worker_link_recall(c);
-        }
-        say_started(w, started, n);
+        /* In the other pools nothing waits behind anything. */
+        for (size_t i = 0; w->options.pool == WORKER_PREFORK && i < w->n_children; i++)
+                tend_child(w->children[i], now);
 }
 
 int worker_tend_duty(void *arg)

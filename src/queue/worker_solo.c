@@ -16,11 +16,8 @@ static bool is_cancelled(void *arg)
 static int say_progress(void *arg, sj_str state, sj_str meta)
 {
         worker *w = arg;
-        broker_result result;
-        int r = outcome_progress(&w->running->view, state, meta, w->running->arena, &result);
-        return r < 0 ? r
-                     : broker_result_put(w->options.broker, &result, 1,
-                                         sj_after(WORKER_BROKER_LIMIT));
+        worker_note_state(w, w->running, state, meta);
+        return 0;
 }
 
 /* A NUL-terminated copy for a body, NULL for what is absent. */
@@ -52,34 +49,46 @@ static int run(worker *w, delivery *d, task_return *ret)
         return r;
 }
 
+/* What came of it. A stop may have come too late to keep it from its end. */
+static void judge(worker *w, delivery *d, int r, const task_return *result)
+{
+        const task_return no_memory = task_failed("builtins", "MemoryError", SJ_STR("[]"));
+        if (sj_cancelled() && (r < 0 || result->end != TASK_SUCCEEDED))
+                worker_interrupted(w, d);
+        else
+                worker_returned(w, d, r < 0 ? &no_memory : result);
+}
+
+static void run_next(worker *w)
+{
+        delivery *d = container_of(list_pop(&w->waiting), delivery, place);
+        const broker_message *m = &d->lease->message;
+        /* It has waited behind others. */
+        if (m->expires.us && m->expires.us <= os_wall().us) {
+                worker_judge_again(w, d);
+                return;
+        }
+        task_return result = {0};
+        w->running = d;
+        w->running_cancelled = d->view.revoked;
+        sj_time start = sj_now();
+        int r = run(w, d, &result);
+        w->running = NULL;
+        worker_note_time(w, sj_now() - start);
+        judge(w, d, r, &result);
+        worker_has_room(w);
+}
+
 int worker_solo_duty(void *arg)
 {
         worker *w = arg;
         for (;;) {
-                list *node = list_pop(&w->waiting);
-                if (!node) {
-                        sj_event_clear(&w->waiting_event);
-                        int r = sj_event_wait(&w->waiting_event, SJ_NEVER);
-                        if (r < 0)
-                                return r;
-                        continue;
-                }
-                delivery *d = container_of(node, delivery, place);
-                task_return result = {0};
-                w->running = d;
-                w->running_cancelled = d->view.revoked;
-                sj_time start = sj_now();
-                int r = run(w, d, &result);
-                w->running = NULL;
-                sj_time took = sj_now() - start;
-                w->mean_run = w->mean_run ? (w->mean_run * 7 + took) / 8 + 1 : took + 1;
-                if (sj_cancelled())
-                        worker_interrupted(w, d);
-                else if (r < 0)
-                        worker_give_back(w, d);
-                else
-                        worker_returned(w, d, &result);
-                sj_event_set(&w->capacity);
+                while (!list_empty(&w->waiting))
+                        run_next(w);
+                sj_event_clear(&w->waiting_event);
+                int r = sj_event_wait(&w->waiting_event, SJ_NEVER);
+                if (r < 0)
+                        return r;
         }
 }
 

@@ -149,3 +149,50 @@ int wire_read_messages(sj_str text, sj_arena *arena, broker_message **ret, size_
         *ret_n = (size_t)count;
         return 0;
 }
+
+/* ── Routes: texts that end with NUL: the default queue (may be empty), pattern, queue, ... ── */
+
+static int write_text(buf *b, const char *text)
+{
+        return buf_append(b, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+int wire_write_routes(buf *b, const sj_app_options *options)
+{
+        int r = write_text(b, options ? options->default_queue : NULL);
+        for (size_t i = 0; r >= 0 && options && i < options->n_routes; i++) {
+                r = write_text(b, options->routes[i].pattern);
+                if (r >= 0)
+                        r = write_text(b, options->routes[i].queue);
+        }
+        return r;
+}
+
+static const char *next_text(const char **at, const char *end)
+{
+        const char *text = *at;
+        *at = memchr(text, 0, (size_t)(end - text));
+        return *at ? (*at)++, text : NULL;
+}
+
+int wire_read_routes(sj_str text, sj_arena *arena, sj_app_options *ret)
+{
+        const char *at = sj_arena_strndup(arena, text.data, text.n);
+        sj_route *routes = sj_arena_alloc(arena, (text.n / 2 + 1) * sizeof(*routes));
+        if (!at || !routes)
+                return -ENOMEM;
+        const char *end = at + text.n;
+        if (text.n == 0 || end[-1])
+                return -EPROTO;
+        const char *queue = next_text(&at, end);
+        size_t n = 0;
+        while (at < end) {
+                routes[n].pattern = next_text(&at, end);
+                if (at == end)
+                        return -EPROTO;
+                routes[n++].queue = next_text(&at, end);
+        }
+        *ret = (sj_app_options){
+                .default_queue = *queue ? queue : NULL, .routes = routes, .n_routes = n};
+        return 0;
+}

@@ -2,13 +2,15 @@
 /*
  * worker_wire: what a worker's controller and its children say to each other over their rings.
  *
- *   controller ──► child   RUN        a delivery, for a slot
+ *   controller ──► child   ROUTES     how what tasks send is routed: comes first, and once
+ *                          RUN        a delivery, for a slot
  *                          REPLY      what came of a publish
  *                          QUIT       nothing more will come: finish and leave
  *   child ──► controller   READY      the manifest of the tasks it has
  *                          BROKEN     why it cannot have any: a sentence
  *                          RETURNED   what came of a delivery
  *                          SKIPPED    a delivery was recalled before it had begun
+ *                          DECLINED   a delivery had expired or was revoked when its turn came
  *                          PROGRESS   a state of the task's own
  *                          PUBLISH    messages of a task, to be confirmed by a REPLY
  *
@@ -43,15 +45,19 @@ typedef enum wire_kind {
         WIRE_SKIPPED,
         WIRE_PROGRESS,
         WIRE_PUBLISH,
+        WIRE_ROUTES,
+        WIRE_DECLINED,
         WIRE_KINDS,
 } wire_kind;
 
 /* The numbers of a record; what each means depends on the kind. */
 typedef struct wire_head {
         uint32_t kind;
-        uint32_t slot; /* RUN, RETURNED, SKIPPED, PROGRESS; PUBLISH, REPLY: the question's number */
+        uint32_t slot; /* RUN, RETURNED, SKIPPED, DECLINED, PROGRESS; PUBLISH, REPLY: the question's
+                          number */
         int64_t time;  /* RUN: nanoseconds until the soft limit, 0 none; RETURNED: it ran so long */
         int64_t hard;  /* RUN: nanoseconds until the hard limit, 0 none */
+        int64_t expires;     /* RUN: microseconds of wall time, 0 never */
         uint32_t retries;    /* RUN */
         uint32_t deliveries; /* RUN */
         int32_t result;      /* REPLY */
@@ -102,5 +108,12 @@ static inline wire_slot *wire_slots(const duplex *d)
 int wire_write_messages(buf *b, const broker_message messages[], size_t n);
 /* Into an array in the arena, with views of the text. -EPROTO; -ENOMEM. */
 int wire_read_messages(sj_str text, sj_arena *arena, broker_message **ret, size_t *ret_n);
+
+/* ── Routes ──────────────────────────────────────────────────────────────────────────────── */
+
+/* The default queue and the routes of the options (NULL: none). -ENOBUFS, -ENOMEM. */
+int wire_write_routes(buf *b, const sj_app_options *options);
+/* All in the arena. -EPROTO; -ENOMEM. */
+int wire_read_routes(sj_str text, sj_arena *arena, sj_app_options *ret);
 
 #endif
