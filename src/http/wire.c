@@ -12,8 +12,12 @@
 
 enum {
         FILL_MOST = 16 * 1024,
-        /* In one go, under one idle limit: what a link of a few hundred bytes a second manages. */
-        WRITE_MOST = 16 * 1024,
+        /*
+         * What is written in one go, under one idle limit: at first what a link of a few hundred
+         * bytes a second manages, then more as long as it goes fast.
+         */
+        WRITE_LEAST = 16 * 1024,
+        WRITE_MOST = 256 * 1024,
 };
 
 static sj_time idle_from(const http_time *t, sj_time since)
@@ -70,21 +74,24 @@ ssize_t http_wire_fill(http_wire *w, const http_time *t)
 
 int http_wire_write(http_wire *w, sj_str data, const http_time *t)
 {
+        size_t most = WRITE_LEAST;
         while (data.n) {
                 sj_time since = sj_now();
-                size_t n = data.n < WRITE_MOST ? data.n : WRITE_MOST;
+                size_t n = data.n < most ? data.n : most;
                 int r = sj_write(w->stream, data.data, n, http_time_next(t));
                 if (r < 0)
                         return (int)note_late(w, t, since, r);
                 data.data += n;
                 data.n -= n;
+                if (most < WRITE_MOST && sj_now() - since < t->idle / 8)
+                        most *= 2;
         }
         return 0;
 }
 
 int http_wire_write_two(http_wire *w, sj_str first, sj_str second, const http_time *t)
 {
-        sj_str head = {second.data, second.n < WRITE_MOST ? second.n : WRITE_MOST};
+        sj_str head = {second.data, second.n < WRITE_LEAST ? second.n : WRITE_LEAST};
         struct iovec parts[2] = {{(void *)(uintptr_t)first.data, first.n},
                                  {(void *)(uintptr_t)head.data, head.n}};
         sj_time since = sj_now();
