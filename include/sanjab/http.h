@@ -86,9 +86,8 @@ typedef struct sj_http_options {
         sj_time total_limit;   /* [5 min] from the call to the last byte of the response */
         sj_time connect_limit; /* [30 s] for name, connection, proxy and TLS together */
         sj_time idle_limit;    /* [60 s] while nothing moves */
-        sj_time keep_alive; /* [15 s] that an unused connection is kept; then the next use closes it
-                             */
-        unsigned connections;      /* [100] open at once; who comes later waits in line */
+        sj_time keep_alive;    /* [15 s] of an unused connection; the next use closes older ones */
+        unsigned connections;  /* [100] open at once; who comes later waits in line */
         unsigned host_connections; /* [no limit] of them, to one host and port */
         unsigned redirects;        /* [10] followed at most; see also sj_http_request */
         bool allow_downgrade;      /* redirects from https to http are followed */
