@@ -34,6 +34,8 @@ enum { FRAMES_MANY = 8192 };
 #define SLOW_TICK  SJ_SEC
 #define ONCE_TIME  SJ_SEC /* the most that one look takes, which does not wait for anything */
 #define IDLE_TIME  SJ_SEC /* without a commit, until the log is emptied */
+#define READ_RETRY (2 * SJ_MS)
+#define TICK_RETRY SJ_SEC /* after one that has failed */
 #define IDLE_RETRY (10 * SJ_SEC)
 
 void *sqlite_arg(sqlite_db *db)
@@ -134,25 +136,25 @@ int sqlite_call(sqlite_db *db, sqlite_job *job, sj_time deadline)
 
 static void sqlite_read(sqlite_db *db)
 {
-        int begun = db->broken;
+        if (db->retry_reads && sj_now() < db->retry_reads)
+                return;
+        db->retry_reads = 0;
         sqlite_job *job = sqlite_take(db, &db->reads);
         if (!job)
                 return;
-        if (begun == 0)
-                begun = sqlite_exec(db, "BEGIN");
+        int begun = db->broken ? db->broken : sqlite_exec(db, "BEGIN");
         sj_wall now = sj_wall_now();
         for (; job; job = sqlite_take(db, &db->reads)) {
                 int r = begun < 0 ? begun : job->run(db, job, now);
-                bool again = job->kind == SQLITE_JOB_AWAIT && r == -EAGAIN;
-                if (again && job->once) {
-                        r = -ETIMEDOUT;
-                        again = false;
+                if (r == -EAGAIN && job->kind == SQLITE_JOB_READ) {
+                        /* The file is being recovered, or somebody keeps everyone out. */
+                        db->retry_reads = sj_after(READ_RETRY);
+                        sqlite_put(db, job, r, &db->reads);
+                        break;
                 }
-                /* A lock that a reader meets is gone in a moment: the log is being recovered. */
-                if (!again && r == -EAGAIN)
-                        r = -EIO;
+                bool again = r == -EAGAIN && !job->once;
                 db->fresh |= again;
-                sqlite_put(db, job, r, again ? &db->awaits : NULL);
+                sqlite_put(db, job, r == -EAGAIN ? -ETIMEDOUT : r, again ? &db->awaits : NULL);
         }
         if (begun == 0)
                 sqlite_exec(db, "COMMIT");
@@ -299,6 +301,7 @@ static void sqlite_write(sqlite_db *db)
         if (!sqlite_wanted(db, &relaxed) && !db->tick_due)
                 return;
         if (db->broken) {
+                db->tick_due = false;
                 sqlite_finish_all(db, &db->writes, db->broken);
                 return;
         }
@@ -314,8 +317,10 @@ static void sqlite_write(sqlite_db *db)
         if (r == 0)
                 r = sqlite_end_write(db, sqlite_run_transaction(db));
         /* What has not been begun when everything fails would fail, too. */
-        if (r < 0)
+        if (r < 0) {
+                db->retry_tick = sj_after(TICK_RETRY);
                 sqlite_finish_all(db, &db->writes, r);
+        }
         sqlite_finish_all(db, &db->group, r);
 }
 
@@ -376,41 +381,48 @@ static void sqlite_await(sqlite_db *db)
                 db->options.schema->alarm(db, &db->alarm);
         }
         db->slow = sj_after(SLOW_TICK);
-        db->tick_due = !db->broken && db->alarm.us <= sj_wall_now().us;
+        db->tick_due =
+                !db->broken && db->alarm.us <= sj_wall_now().us && sj_now() >= db->retry_tick;
 }
 
 /* ── The log ─────────────────────────────────────────────────────────────────────────────── */
 
-static void sqlite_checkpoint(sqlite_db *db, int mode)
+/*
+ * The log's file keeps its length, to be written over from its beginning: a sync is cheaper when
+ * the file does not grow.
+ */
+static void sqlite_checkpoint(sqlite_db *db)
 {
+        /* It is tried again after the next commit: that costs one call. */
         if (os_lock_file(db->lock_fd, true, false) < 0)
                 return;
         int frames = 0, moved = 0;
-        int r = sqlite_error(db,
-                             sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, &frames, &moved));
+        int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames,
+                                             &moved);
         os_unlock_file(db->lock_fd);
-        if (r == 0 && frames == moved)
+        /* Where readers are in the way, not before the log has grown some more. */
+        db->frames_tried = db->frames;
+        if (sqlite_error(db, code) == 0 && frames == moved)
                 db->frames = 0;
 }
 
 /*
  * A log that is long is moved to the database at the next moment without another writer; one that
- * is idle, too, so that the database can be copied and the disk is free again.
+ * is idle, too, so that the next burst begins with an empty one.
  */
 static void sqlite_tidy_log(sqlite_db *db)
 {
         if (!db->frames || db->broken)
                 return;
         int many = db->options.log_pages ? db->options.log_pages : FRAMES_MANY;
+        if (db->frames < many)
+                db->frames_tried = 0;
         if (db->frames >= many && db->frames >= db->frames_tried + many / 8) {
-                db->frames_tried = db->frames;
-                sqlite_checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
+                sqlite_checkpoint(db);
         } else if (db->committed + IDLE_TIME <= sj_now() && db->checkpoint <= sj_now()) {
                 db->checkpoint = sj_after(IDLE_RETRY);
-                sqlite_checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+                sqlite_checkpoint(db);
         }
-        if (!db->frames)
-                db->frames_tried = 0;
 }
 
 /* ── The thread ──────────────────────────────────────────────────────────────────────────── */
@@ -420,21 +432,29 @@ static sj_time sqlite_earlier(sj_time a, sj_time b)
         return a < b ? a : b;
 }
 
+static sj_time sqlite_later(sj_time a, sj_time b)
+{
+        return a > b ? a : b;
+}
+
 /* When there is something to do without being woken. */
 static sj_time sqlite_next_turn(sqlite_db *db)
 {
         sj_time next = SJ_NEVER;
         if (db->tick_due || sqlite_any(db, &db->writes))
                 next = db->retry;
+        if (sqlite_any(db, &db->reads))
+                next = sqlite_earlier(next, db->retry_reads);
         if (sqlite_any(db, &db->awaits)) {
                 int64_t us = db->alarm.us - sj_wall_now().us;
-                if (us < SLOW_TICK / SJ_US)
-                        next = sqlite_earlier(next, sj_after(us > 0 ? us * SJ_US : 0));
+                sj_time alarm = us < SLOW_TICK / SJ_US ? sj_after(us * SJ_US) : SJ_NEVER;
+                if (!db->broken)
+                        next = sqlite_earlier(next, sqlite_later(alarm, db->retry_tick));
                 next = sqlite_earlier(next, db->slow);
         }
         if (db->frames && !db->broken) {
                 sj_time idle = db->committed + IDLE_TIME;
-                next = sqlite_earlier(next, idle > db->checkpoint ? idle : db->checkpoint);
+                next = sqlite_earlier(next, sqlite_later(idle, db->checkpoint));
         }
         return next;
 }

@@ -46,6 +46,8 @@ struct sqlite_db {
         int64_t version; /* PRAGMA data_version when awaits were looked at last */
         sj_wall alarm;
         sj_time retry; /* when the file's lock is tried again */
+        sj_time retry_reads;
+        sj_time retry_tick;
         sj_time delay;
         sj_time slow; /* when awaits are looked at without a reason */
         int frames;   /* in the write-ahead log, as far as we know */

@@ -198,8 +198,8 @@ static int sqlite_define(sqlite_db *db)
         return r;
 }
 
-/* With the lock held alone: -EAGAIN when SQLite's own locks are taken. */
-static int sqlite_prepare_file(sqlite_db *db)
+/* 1: the file is new, and has to be defined with the lock held alone. */
+static int sqlite_prepare_file(sqlite_db *db, bool alone)
 {
         static const char settings[] = "PRAGMA wal_autocheckpoint = 0;"
                                        "PRAGMA synchronous = FULL;"
@@ -213,11 +213,11 @@ static int sqlite_prepare_file(sqlite_db *db)
         int r = sqlite_exec(db, settings);
         if (r == 0)
                 r = sqlite_identify(db);
-        if (r == 1)
+        if (r == 1 && alone)
                 r = sqlite_define(db);
         int64_t ignored;
         /* The first look at the log may have to recover it, and takes locks for that. */
-        return r < 0 ? r : sqlite_ask(db, "SELECT count(*) FROM sqlite_schema", &ignored);
+        return r != 0 ? r : sqlite_ask(db, "SELECT count(*) FROM sqlite_schema", &ignored);
 }
 
 static bool sqlite_is_closing(sqlite_db *db)
@@ -237,11 +237,15 @@ sj_time sqlite_back_off(sqlite_db *db)
 
 static int sqlite_prepare_locked(sqlite_db *db)
 {
-        for (;;) {
-                int r = os_lock_file(db->lock_fd, true, false);
+        for (bool alone = false;;) {
+                int r = os_lock_file(db->lock_fd, alone, false);
                 if (r == 0) {
-                        r = sqlite_prepare_file(db);
+                        r = sqlite_prepare_file(db, alone);
                         os_unlock_file(db->lock_fd);
+                }
+                if (r == 1) {
+                        alone = true;
+                        continue;
                 }
                 if (r != -EAGAIN)
                         return r;
