@@ -141,6 +141,12 @@ int sqlite_queue_insert(sqlite_db *db, const broker_message *m, sj_wall now, bro
 int sqlite_queue_replace(sqlite_db *db, int64_t seq, bool has_body, const broker_message *m,
                          sj_wall now);
 
+/* Moves it to the dead letters. One that was not written by us, and cannot be: "damaged". */
+static inline int sqlite_queue_bury(sqlite_db *db, int64_t seq, sj_str reason, sj_wall now)
+{
+        return sqlite_do(db, SQL_BURY, "iis", seq, now.us, reason);
+}
+
 /* Ends the task of that row, which keeps a result that is final, and a key. */
 typedef struct sqlite_queue_ending {
         int64_t seq;

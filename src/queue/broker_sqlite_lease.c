@@ -78,9 +78,16 @@ static int sqlite_queue_last_rites(sqlite_db *db, const broker_lease *l, sj_wall
         if (r >= 0 && expired)
                 r = sqlite_queue_end_now(db, result.id, now);
         else if (r >= 0)
-                r = sqlite_do(db, SQL_BURY, "iis", (int64_t)l->token.low, now.us, reason);
+                r = sqlite_queue_bury(db, (int64_t)l->token.low, reason, now);
         sj_arena_free(arena);
         return r < 0 ? r : 0;
+}
+
+/* Whether it is as publishing would have it: the file may have been changed by others. */
+static bool sqlite_queue_is_sound(const broker_message *m)
+{
+        return m->id.n > 0 && m->id.n <= SJ_TASK_ID_MAX && m->queue.n <= SJ_TASK_NAME_MAX &&
+               m->priority >= 0 && m->priority <= BROKER_PRIORITY_MAX;
 }
 
 /* A row that is leased now: 1; 0 when the broker had to end it itself. */
@@ -90,6 +97,10 @@ static int sqlite_queue_lend(sqlite_db *db, const lease_job *j, sqlite3_stmt *s,
         broker_lease l;
         sqlite3_stmt *body;
         sqlite_queue_read_lease(s, j, now, &l);
+        if (!sqlite_queue_is_sound(&l.message))
+                return sqlite_queue_bury(db, (int64_t)l.token.low, SJ_STR("damaged"), now) < 0
+                               ? -EIO
+                               : 0;
         if (sqlite3_column_int64(s, 10) > BROKER_LAST_RITES)
                 return sqlite_queue_last_rites(db, &l, now);
         int r = sqlite_queue_envelope(db, s, 15, (int64_t)l.token.low, &l.message.envelope, &body);

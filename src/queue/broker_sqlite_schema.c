@@ -228,14 +228,16 @@ static int sqlite_queue_wake(sqlite_db *db, sqlite_queue_phase phase, sj_wall no
                 sj_str queue = sqlite_text(s, 1);
                 int64_t seq = sqlite3_column_int64(s, 0);
                 int priority = sqlite3_column_int(s, 2);
-                if (queue.n > sizeof(name)) {
-                        sqlite_end(s);
-                        return -EBADMSG;
-                }
-                memcpy(name, queue.data, queue.n);
+                bool damaged = queue.n > sizeof(name);
+                if (!damaged)
+                        memcpy(name, queue.data, queue.n);
                 queue.data = name;
                 sqlite_end(s);
-                r = sqlite_queue_place(db, seq, queue, priority, at_once, at_once, now, front);
+                if (damaged)
+                        r = sqlite_queue_bury(db, seq, SJ_STR("damaged"), now);
+                else
+                        r = sqlite_queue_place(db, seq, queue, priority, at_once, at_once, now,
+                                               front);
                 if (r < 0)
                         return r;
         }

@@ -134,7 +134,7 @@ static int sqlite_queue_deliver(sqlite_db *db, const broker_settlement *x, const
         case BROKER_REQUEUE:
                 break;
         case BROKER_DEAD:
-                return sqlite_do(db, SQL_BURY, "iis", seq, now.us, x->reason);
+                return sqlite_queue_bury(db, seq, x->reason, now);
         }
         if (r < 0)
                 return r;
