@@ -14,8 +14,8 @@
 #include "base/sha256.h"
 #include "cli/cache.h"
 #include "cli/capture.h"
+#include "cli/includes.h"
 #include "cli/terminal.h"
-#include "cli/trust.h"
 #include "os/os.h"
 
 #include <inttypes.h>
@@ -169,53 +169,6 @@ static int with_sources(const job *j, const char *argv[], size_t *n)
 
 /* ── The key ─────────────────────────────────────────────────────────────────────────────── */
 
-/* Whether the file at path, which a source includes, is one that others may write; said then. */
-static int check_included(job *j, const char *path)
-{
-        char real[PATH_MAX];
-        size_t n = strlen(j->include);
-        if (path[0] == '<' || os_real_path(path, real, sizeof(real)) < 0)
-                return 0; /* "<built-in>" and its kin */
-        if (strncmp(real, j->include, n) == 0 && real[n] == '/')
-                return 0; /* the library's own: as safe as this program */
-        char why[TRUST_ERROR_SIZE];
-        int r = trust_check(real, why);
-        return r == -EPERM ? complain(j, r, "%s", why) : r;
-}
-
-/* A line marker's file, `# 12 "path" 1 3`; a 3 says that it is the system's: then "". */
-static bool marker(const char *line, const char *end, char path[PATH_MAX])
-{
-        if (end - line < 5 || line[0] != '#' || line[1] != ' ')
-                return false;
-        const char *open = memchr(line, '"', (size_t)(end - line));
-        const char *close = open ? memrchr(open + 1, '"', (size_t)(end - open - 1)) : NULL;
-        if (!close || close - open - 1 >= PATH_MAX)
-                return false;
-        bool system = memmem(close, (size_t)(end - close), " 3", 2) != NULL;
-        snprintf(path, PATH_MAX, "%.*s", system ? 0 : (int)(close - open - 1), open + 1);
-        return path[0] != '\0';
-}
-
-static int check_all_included(job *j, sj_str text)
-{
-        char path[PATH_MAX];
-        char last[PATH_MAX] = "";
-        const char *end = text.data + text.n;
-        for (const char *line = text.data; line && line < end;) {
-                const char *eol = memchr(line, '\n', (size_t)(end - line));
-                const char *stop = eol ? eol : end;
-                if (marker(line, stop, path) && strcmp(path, last) != 0) {
-                        strcpy(last, path);
-                        int r = check_included(j, path);
-                        if (r < 0)
-                                return r;
-                }
-                line = eol ? eol + 1 : NULL;
-        }
-        return 0;
-}
-
 static void hash_text(sha256 *h, const char *text)
 {
         sha256_add(h, text, strlen(text) + 1); /* with its end, so that "a" "bc" is not "ab" "c" */
@@ -244,8 +197,9 @@ static int make_key(job *j)
         buf text = BUF_INIT(TEXT_MAX);
         const char *ask[] = {"--version"};
         r = run(j, argv, n, &text, false);
-        if (r >= 0)
-                r = check_all_included(j, buf_str(&text));
+        char why[TRUST_ERROR_SIZE];
+        if (r >= 0 && (r = includes_check(buf_str(&text), j->include, why)) < 0)
+                complain(j, r, "%s", why);
         if (r >= 0)
                 r = run(j, ask, 1, &version, false);
         if (r >= 0) {

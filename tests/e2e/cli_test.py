@@ -293,6 +293,11 @@ def test_a_header_that_others_may_write_is_refused():
         place.write('tasks.c', '#include "common.h"\n' + TASKS)
         place.write('common.h', 'enum { X };\n', 0o666)
         refused(place, 'tasks.c', 'others may write the file', 'common.h')
+        place.write('common.h', '#pragma GCC system_header\nenum { X };\n', 0o666)
+        refused(place, 'tasks.c', 'others may write the file', 'common.h')
+        place.write('tasks.c', '#include <odd "name".h>\n' + TASKS)
+        place.write('odd "name".h', 'enum { X };\n', 0o666)
+        refused(place, 'tasks.c', 'others may write the file', 'odd', CFLAGS='-I.')
 
 
 def test_a_link_is_as_safe_as_what_it_leads_to():
