@@ -109,7 +109,7 @@ static int dumps(void *arg)
         at = find_after(at, " ms more, since ");
         at = find_after(at, "\n  fiber \"never_ran\" (");
         at = find_after(at, "): ready\n");
-        find_after(at, "\n6 fibers\n");
+        expect(find_after(at, "6 fibers\n") == t.bytes + t.n);
         sj_chan_free(c);
         free(t.bytes);
         return 0;

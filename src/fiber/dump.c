@@ -75,7 +75,8 @@ static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time
                               (long long)((f->wait->timer.node.key - now) / SJ_MS));
                 print(out, ", since %lld ms\n", (long long)((now - f->wait->since) / SJ_MS));
         }
-        print_calls(out, depth + 2 * INDENT, f);
+        if (f->context.pc)
+                print_calls(out, depth + 2 * INDENT, f);
 }
 
 /* The fiber, or the one after it in its owner; by the owner's list. */

@@ -249,6 +249,40 @@ static int a_fiber_may_be_cancelled_twice_and_in_its_cleanup(void *arg)
         return sj_sleep(SJ_MS);
 }
 
+static int shielded_from_the_start(void *arg)
+{
+        (void)arg;
+        {
+                SJ_SCOPE(shield, sj_after(9 * SJ_SEC), SJ_SHIELD);
+                SJ_SCOPE(plain, SJ_NEVER, 0);
+                sj_fiber *f;
+                sj_spawn(plain, sleep_ms, (void *)2000, &f);
+                expect_equal(sj_sleep(2 * SJ_SEC), 0);
+                expect_equal(sj_join(f, SJ_NEVER), 0);
+                expect_equal(sj_scope_join(plain), 0);
+                expect_equal(sj_scope_join(shield), 0);
+        }
+        expect_equal(sj_yield(), -ECANCELED);
+        return -ECANCELED;
+}
+
+static int a_shield_that_is_a_fibers_outermost_scope_holds(void *arg)
+{
+        (void)arg;
+        for (int by_scope = 0; by_scope < 2; by_scope++) {
+                SJ_SCOPE(s, SJ_NEVER, 0);
+                sj_fiber *f;
+                sj_spawn(s, shielded_from_the_start, NULL, &f);
+                expect_equal(sj_sleep(SJ_SEC), 0);
+                if (by_scope)
+                        sj_scope_cancel(s);
+                else
+                        sj_cancel(f);
+                expect_equal(sj_scope_join(s), 0);
+        }
+        return 0;
+}
+
 static int runs_and_is_cancelled(void *arg)
 {
         *(int *)arg = sj_sleep(SJ_SEC);
@@ -736,6 +770,7 @@ static int posts_and_ends(void *arg)
         X(who_asks_for_the_next_gets_the_one_that_failed)                 \
         X(each_end_goes_to_one_taker_and_the_rest_hear_that_none_is_left) \
         X(a_fiber_may_be_cancelled_twice_and_in_its_cleanup)              \
+        X(a_shield_that_is_a_fibers_outermost_scope_holds)                \
         X(a_fiber_cancelled_before_it_starts_runs_and_finds_it_so)        \
         X(a_fiber_that_says_cancelled_and_was_not_has_failed)             \
         X(what_was_given_is_not_lost_by_a_cancel_that_comes_later)        \

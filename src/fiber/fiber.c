@@ -100,26 +100,48 @@ void fiber_seen(sj_fiber *f)
         f->owner->failed_unseen--;
 }
 
-static __attribute__((noreturn)) void fiber_end(fiber_loop *fl, sj_fiber *f, int result)
+static void fiber_end(sj_fiber *f, int result)
 {
         if (f->inner)
                 debug_abort(f, "returned without leaving a scope that it had entered");
         f->result = result;
         f->has_ended = true;
         scope_child_ended(f->owner, f);
+}
+
+/* f has ended, and next, which has not begun, takes over the stack that both are called on. */
+static void hand_down_stack(fiber_loop *fl, sj_fiber *f, sj_fiber *next)
+{
+        stack *spare = next->stack;
+        next->stack = f->stack;
+        next->context.pc = f->context.pc;
+        stack_free(&fl->stacks, spare);
+        if (!f->has_handle)
+                fiber_free(fl, f);
+}
+
+/*
+ * When the next in turn has not begun yet, it needs no switch: it is called here, on the stack that
+ * is hot, and its own goes back unused. A burst of short fibers then runs on a single stack.
+ */
+void fiber_body(void *arg)
+{
+        sj_fiber *f = arg, *next;
+        fiber_loop *fl = fiber_loop_of_thread;
+        fiber_after_switch(fl);
+        for (;;) {
+                fiber_end(f, f->fn(f->arg));
+                next = fiber_next(fl);
+                if (SANITIZE_ANY || !next || next->context.pc)
+                        break;
+                hand_down_stack(fl, f, next);
+                f = next;
+        }
         if (SANITIZE_ANY)
                 fl->leaving = f;
         else
                 fiber_bury(fl, f);
-        context_switch_last(&f->context, fiber_next_context(fl));
-}
-
-static void fiber_body(void *arg)
-{
-        sj_fiber *f = arg;
-        fiber_loop *fl = fiber_loop_of_thread;
-        fiber_after_switch(fl);
-        fiber_end(fl, f, f->fn(f->arg));
+        context_switch_last(&f->context, fiber_context(fl, next));
 }
 
 int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const char *where,
@@ -152,7 +174,7 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         list_append(&s->fibers, &f->sibling);
         s->alive++;
         s->handles_alive += f->has_handle;
-        context_make(&f->context, f->stack->low, f->stack->size, fiber_body, f);
+        f->context.pc = NULL;
         fiber_make_ready(f);
         if (ret)
                 *ret = f;
@@ -261,9 +283,9 @@ static void run_until_empty(fiber_loop *fl)
                 uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
                 /* To the first fiber, from it to so many others, and back. */
                 fl->poll_at = switches + 2 + (os_simulated ? os_choose(8) : SWITCHES_A_POLL);
-                context *to = fiber_next_context(fl);
-                if (to != &fl->root_context) {
-                        context_switch(&fl->root_context, to);
+                sj_fiber *next = fiber_next(fl);
+                if (next) {
+                        context_switch(&fl->root_context, fiber_context(fl, next));
                         fiber_after_switch(fl);
                 }
                 tidy_later(fl);

@@ -27,8 +27,8 @@ typedef struct scope scope;
 
 /* By cache lines: what a switch touches; what its life touches; the rest. */
 struct __attribute__((aligned(64))) sj_fiber {
-        loop_task ready; /* first: what the loop hands out is the fiber */
-        context context;
+        loop_task ready;    /* first: what the loop hands out is the fiber */
+        context context;    /* its pc is NULL until it runs for the first time */
         struct wait *wait;  /* what it waits for, or waited for when it is not over; else NULL */
         int result;         /* when it has ended */
         bool has_ended;     /* else it runs, if it is the current one; or waits; or is ready */
@@ -129,10 +129,10 @@ static inline void fiber_make_ready(sj_fiber *f)
 }
 
 /*
- * Where to go now: the next fiber, or the thread's own stack. `switches` changes first, so that
- * the watchdog, if it reads a new current, finds that they have moved.
+ * Who runs now, taken from those that are ready: NULL for the thread's own stack. `switches`
+ * changes first, so that the watchdog, if it reads a new current, finds that they have moved.
  */
-static inline context *fiber_next_context(fiber_loop *fl)
+static inline sj_fiber *fiber_next(fiber_loop *fl)
 {
         uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed) + 1;
         atomic_store_explicit(&fl->switches, switches, memory_order_relaxed);
@@ -141,7 +141,20 @@ static inline context *fiber_next_context(fiber_loop *fl)
                 task = loop_next(&fl->loop);
         sj_fiber *next = task ? container_of(task, sj_fiber, ready) : NULL;
         atomic_store_explicit(&fl->current, next, memory_order_release);
-        return next ? &next->context : &fl->root_context;
+        return next;
+}
+
+/* fiber.c: the function that each fiber's stack begins with. */
+void fiber_body(void *arg);
+
+/* Where to go for it. A fiber that has not run yet gets its first frame now: see fiber_body. */
+static inline context *fiber_context(fiber_loop *fl, sj_fiber *next)
+{
+        if (!next)
+                return &fl->root_context;
+        if (__builtin_expect(!next->context.pc, 0))
+                context_make(&next->context, next->stack->low, next->stack->size, fiber_body, next);
+        return &next->context;
 }
 
 /* fiber.c: gives up an ended fiber's stack, and its struct unless it has a handle. */
@@ -159,9 +172,9 @@ static inline void fiber_after_switch(fiber_loop *fl)
 static inline __attribute__((always_inline)) void fiber_switch_away(sj_fiber *f)
 {
         fiber_loop *fl = fiber_loop_of_thread;
-        context *to = fiber_next_context(fl);
-        if (to != &f->context) {
-                context_switch(&f->context, to);
+        sj_fiber *next = fiber_next(fl);
+        if (next != f) {
+                context_switch(&f->context, fiber_context(fl, next));
                 fiber_after_switch(fl);
         }
 }

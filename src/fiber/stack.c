@@ -183,8 +183,6 @@ static void cold_release(stack_pool *pool, size_t enough)
  */
 static void cold_shrink(stack_pool *pool)
 {
-        if (pool->peak < pool->in_use)
-                pool->peak = pool->in_use;
         size_t enough = pool->peak - pool->in_use;
         pool->peak -= enough / PEAK_SHARE;
         cold_release(pool, enough > COLD_MIN ? enough : COLD_MIN);
@@ -284,7 +282,8 @@ int stack_alloc_cold(stack_pool *pool, stack **ret)
                 if (r < 0)
                         return r;
         }
-        pool->in_use++;
+        if (++pool->in_use > pool->peak)
+                pool->peak = pool->in_use;
         *ret = s;
         return 0;
 }
