@@ -51,6 +51,74 @@ static int a_scope_may_be_left_before_another_joiner_runs(void *arg)
         return 0;
 }
 
+static int leaves_what_another_joins(void *arg)
+{
+        {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                sj_spawn(s, fail_after_ms, (void *)1000, NULL);
+                sj_spawn(arg, join_foreign_scope, s, NULL);
+                expect_equal(sj_sleep(2 * SJ_SEC), 0);
+        }
+        return sj_sleep(SJ_MS);
+}
+
+static int another_joiner_is_told_too(void *arg)
+{
+        (void)arg;
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        sj_spawn(s, leaves_what_another_joins, s, NULL);
+        return sj_scope_join(s);
+}
+
+typedef struct patience {
+        sj_scope *scope;
+        sj_fiber *child;
+} patience;
+
+static int join_patiently(void *arg)
+{
+        const patience *p = arg;
+        expect_equal(sj_scope_join(p->scope), 0);
+        expect(sj_fiber_done(p->child, NULL));
+        expect(sj_cancelled());
+        return -ECANCELED;
+}
+
+static int a_cancel_does_not_end_the_join_of_a_scope(void *arg)
+{
+        (void)arg;
+        SJ_SCOPE(outer, SJ_NEVER, 0);
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        patience p = {.scope = s};
+        sj_fiber *f;
+        sj_spawn(s, sleep_ms, (void *)2000, &p.child);
+        sj_spawn(outer, join_patiently, &p, &f);
+        expect_equal(sj_sleep(SJ_SEC), 0);
+        sj_cancel(f);
+        expect_equal(sj_join(f, SJ_NEVER), -ECANCELED);
+        return sj_scope_join(outer);
+}
+
+static int a_scope_in_a_cancelled_one_says_from_where(void *arg)
+{
+        (void)arg;
+        SJ_SCOPE(outer, SJ_NEVER, 0);
+        SJ_SCOPE(inner, SJ_NEVER, 0);
+        expect_equal(sj_scope_join(inner), 0);
+        sj_scope_cancel(outer);
+        expect_equal(sj_scope_join(inner), -ECANCELED);
+        expect_equal(sj_scope_join(outer), 0);
+        {
+                SJ_SCOPE(late, SJ_NEVER, 0);
+                expect_equal(sj_scope_join(late), -ECANCELED);
+        }
+        {
+                SJ_SCOPE(shield, sj_after(SJ_SEC), SJ_SHIELD);
+                expect_equal(sj_scope_join(shield), 0);
+        }
+        return 0;
+}
+
 static int join_expecting_5(void *arg)
 {
         expect_equal(sj_join(arg, SJ_NEVER), 5);
@@ -621,6 +689,48 @@ static int who_has_timed_out_does_not_keep_a_descriptor_busy(void *arg)
         return 0;
 }
 
+static int wait_from_1s_until_gone(void *arg)
+{
+        expect_equal(sj_sleep_until(at_1s), 0);
+        int r = sj_fd_wait(*(int *)arg, SJ_READABLE, sj_after(SJ_SEC));
+        expect(r == -EBADF || r == -ETIMEDOUT);
+        return 0;
+}
+
+static int forget_at_1s(void *arg)
+{
+        expect_equal(sj_sleep_until(at_1s), 0);
+        sj_fd_forget(*(int *)arg);
+        return 0;
+}
+
+static int wait_until_1s_or_gone(void *arg)
+{
+        int r = sj_fd_wait(*(int *)arg, SJ_READABLE, at_1s);
+        expect(r == -EBADF || r == -ETIMEDOUT);
+        return 0;
+}
+
+static int one_times_out_the_next_waits_and_a_third_forgets_it(void *arg)
+{
+        (void)arg;
+        sim_change(&sim_gentle);
+        int fds[2];
+        expect_equal(os_pipe(fds), 0);
+        {
+                at_1s = sj_after(SJ_SEC);
+                SJ_SCOPE(s, SJ_NEVER, 0);
+                sj_spawn(s, wait_until_1s_or_gone, &fds[0], NULL);
+                sj_spawn(s, wait_from_1s_until_gone, &fds[0], NULL);
+                sj_spawn(s, forget_at_1s, &fds[0], NULL);
+                expect_equal(sj_scope_join(s), 0);
+        }
+        sj_fd_forget(fds[0]);
+        os_close(fds[0]);
+        os_close(fds[1]);
+        return 0;
+}
+
 static int wait_bad(void *arg)
 {
         expect_equal(sj_fd_wait(*(int *)arg, SJ_READABLE, SJ_NEVER), -EBADF);
@@ -763,6 +873,9 @@ static int posts_and_ends(void *arg)
 
 #define CASES(X)                                                          \
         X(a_scope_may_be_left_before_another_joiner_runs)                 \
+        X(another_joiner_is_told_too)                                     \
+        X(a_cancel_does_not_end_the_join_of_a_scope)                      \
+        X(a_scope_in_a_cancelled_one_says_from_where)                     \
         X(a_joiner_has_the_result_though_the_handle_is_gone)              \
         X(a_gather_that_gives_up_has_told_nobody)                         \
         X(the_first_of_several_tells_of_itself_alone)                     \
@@ -783,6 +896,7 @@ static int posts_and_ends(void *arg)
         X(a_select_holds_as_many_cases_as_are_allowed)                    \
         X(a_select_waits_for_fibers_and_is_a_cancellation_point)          \
         X(who_has_timed_out_does_not_keep_a_descriptor_busy)              \
+        X(one_times_out_the_next_waits_and_a_third_forgets_it)            \
         X(forgetting_a_descriptor_ends_the_waits_for_it)                  \
         X(signals_come_and_closing_them_ends_the_wait)                    \
         X(busy_fibers_keep_nobody_out)
