@@ -80,26 +80,17 @@ static int await_stop(sj_signals *signals)
         return r;
 }
 
-static int serve_until_signal(server *s)
+static int serve_until_signal(server *s, sj_signals *signals)
 {
-        const int taken[] = {SIGINT, SIGTERM, SIGUSR1};
-        sj_signals *signals;
-        int r = sj_signals_open(taken, 3, &signals);
-        if (r < 0)
-                return r;
-        {
-                SJ_SCOPE(all, SJ_NEVER, 0);
-                r = sj_spawn(all, serve, s, NULL);
-                if (r >= 0)
-                        r = await_stop(signals);
-        }
-        sj_signals_close(signals);
+        SJ_SCOPE(all, SJ_NEVER, 0);
+        int r = sj_spawn(all, serve, s, NULL);
+        if (r >= 0)
+                r = await_stop(signals);
         return r < 0 ? r : 0;
 }
 
-static int open_and_serve(void *arg)
+static int listen_and_serve(server *s, sj_signals *signals)
 {
-        server *s = arg;
         int r = sj_tcp_listen("127.0.0.1", s->options->port, 0, &s->listener);
         if (r < 0) {
                 snprintf(s->error, s->size, "port %u of 127.0.0.1 cannot be opened: %s",
@@ -114,9 +105,22 @@ static int open_and_serve(void *arg)
         } else {
                 printf("%zu sites on 127.0.0.1:%u; stop it with Ctrl-C\n", s->farm->n, port);
                 fflush(stdout);
-                r = serve_until_signal(s);
+                r = serve_until_signal(s, signals);
         }
         sj_listener_close(s->listener);
+        return r;
+}
+
+/* The signals come first: whoever sees the farm's files may end it at once. */
+static int open_and_serve(void *arg)
+{
+        const int taken[] = {SIGINT, SIGTERM, SIGUSR1};
+        sj_signals *signals;
+        int r = sj_signals_open(taken, 3, &signals);
+        if (r < 0)
+                return r;
+        r = listen_and_serve(arg, signals);
+        sj_signals_close(signals);
         return r;
 }
 

@@ -172,6 +172,14 @@ static bool parse_number(const char *text, double most, double *ret)
         return true;
 }
 
+/* After getopt has answered ':' or '?', with ':' at the front of its short options. */
+static int wrong_option(int answer, char *const *argv)
+{
+        return fault(answer == ':' ? "%s needs a value: see squirrel --help"
+                                   : "%s is no option: see squirrel --help",
+                     argv[optind - 1]);
+}
+
 static int parse_check(int argc, char **argv, check_options *o)
 {
         static const struct option options[] = {
@@ -184,7 +192,7 @@ static int parse_check(int argc, char **argv, check_options *o)
                 {0},
         };
         double number;
-        for (int c; (c = getopt_long(argc, argv, "b:", options, NULL)) != -1;) {
+        for (int c; (c = getopt_long(argc, argv, ":b:", options, NULL)) != -1;) {
                 switch (c) {
                 case 'm':
                         o->mode = optarg;
@@ -212,7 +220,7 @@ static int parse_check(int argc, char **argv, check_options *o)
                         o->json = true;
                         break;
                 default:
-                        return EXIT_FAULT;
+                        return wrong_option(c, argv);
                 }
         }
         if (optind != argc - 1)
@@ -251,7 +259,7 @@ static int command_farm(int argc, char **argv)
         };
         farm_options o = {0};
         double number;
-        for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        for (int c; (c = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
                 switch (c) {
                 case 'p':
                         if (!parse_number(optarg, 65535, &number) || number < 1)
@@ -266,7 +274,7 @@ static int command_farm(int argc, char **argv)
                         o.hosts_path = optarg;
                         break;
                 default:
-                        return EXIT_FAULT;
+                        return wrong_option(c, argv);
                 }
         }
         if (optind != argc - 1)
@@ -292,14 +300,15 @@ int main(int argc, char **argv)
         sj_boot(argc, argv);
         sj_log_set(print_log, NULL, SJ_LOG_WARNING);
         const char *command = argc > 1 ? argv[1] : "";
+        if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0 ||
+            (argc > 2 && strcmp(argv[2], "--help") == 0)) {
+                fputs(help_text, stdout);
+                return EXIT_ALL_UP;
+        }
         if (strcmp(command, "check") == 0)
                 return command_check(argc - 1, argv + 1);
         if (strcmp(command, "farm") == 0)
                 return command_farm(argc - 1, argv + 1);
-        if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
-                fputs(help_text, stdout);
-                return EXIT_ALL_UP;
-        }
         if (*command == '\0')
                 fputs(help_text, stderr);
         else

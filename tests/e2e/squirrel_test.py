@@ -12,10 +12,10 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from program import BUILD, Place, eventually, needs_sqlite
+
 import tap
 
-BUILD = pathlib.Path(os.environ['BUILD'])
 SQUIRREL = BUILD / 'squirrel'
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix='sanjab-squirrel-'))
 FARM = '''\
@@ -76,6 +76,21 @@ def test_every_mode_finds_the_same_sites_down():
             assert 'does not resolve' in reasons['gone.test']['reason']
             assert 'timed out' in reasons['silent.test']['reason']
     assert farm.status == 0
+
+
+def test_a_worker_finds_the_same_sites_down():
+    needs_sqlite()
+    with Farm() as farm, Place('sqlite:jobs.db') as place:
+        broker = f'sqlite:{place.path}/work/jobs.db'
+        for pool in ('prefork', 'threads', 'fibers', 'solo'):
+            worker = place.worker('-A', BUILD / 'apps' / 'squirrel' / 'libsquirrel_tasks.so',
+                                  '-P', pool, '-n', pool,
+                                  SANJAB_HOSTS=farm.env['SANJAB_HOSTS'])
+            done = farm.check('--mode', 'queue', '--broker', broker, '--json')
+            assert done.returncode == 1, (pool, done, worker.text())
+            row, = json.loads(done.stdout)
+            assert row['mode'] == 'queue' and down_of(row) == DOWN, (pool, row)
+            worker.stop()
 
 
 def test_the_table_names_those_that_are_down():
@@ -169,12 +184,20 @@ def test_a_port_in_use_is_told():
 
 
 def test_a_farm_shows_its_fibers_on_request():
-    with Farm() as farm:
+    def dump():
         farm.process.send_signal(signal.SIGUSR1)
+        text = b''
+        while not text.endswith(b' fibers\n'):
+            line = farm.process.stderr.readline()
+            assert line, text
+            text += line
+        return text
+
+    with Farm() as farm:
+        text = eventually(lambda: b'waits for' in (text := dump()) and text, 'a farm at rest')
+        assert b'fiber "serve"' in text, text
         assert farm.check().returncode == 1
-        farm.process.send_signal(signal.SIGTERM)
-        text = farm.process.communicate(timeout=60)[1]
-    assert b'fiber "serve"' in text and b'waits for' in text, text
+    assert farm.status == 0
 
 
 def test_a_wrong_command_line_is_told():
@@ -184,7 +207,11 @@ def test_a_wrong_command_line_is_told():
     expect_fault(run('check', '--timeout', 'soon', 'list'), '--timeout', "'soon'")
     expect_fault(run('check'), 'which sites')
     expect_fault(run('chek'), "no command 'chek'")
-    assert run('--help').returncode == 0 and 'usage:' in run('--help').stdout
+    expect_fault(run('check', '--slowly', 'list'), '--slowly is no option')
+    expect_fault(run('check', 'list', '--timeout'), '--timeout needs a value')
+    expect_fault(run('farm', '--port', '0', 'farm'), '--port', "'0'")
+    for arguments in (('--help',), ('check', '--help'), ('farm', '--help')):
+        assert run(*arguments).returncode == 0 and 'usage:' in run(*arguments).stdout, arguments
 
 
 try:
