@@ -113,18 +113,3 @@ int base64_append_encoded(buf *b, const void *data, size_t n)
         buf_advance(b, base64_encoded_size(n));
         return 0;
 }
-
-int base64_append_decoded(buf *b, sj_str text)
-{
-        if (text.n == 0)
-                return 0;
-        int r = buf_reserve(b, base64_decoded_room(text.n));
-        if (r < 0)
-                return r;
-        size_t n;
-        r = base64_decode(text, buf_tail(b), &n);
-        if (r < 0)
-                return r;
-        buf_advance(b, n);
-        return 0;
-}

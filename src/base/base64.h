@@ -31,8 +31,7 @@ void base64_encode(const void *data, size_t n, char *ret);
  */
 int base64_decode(sj_str text, void *ret, size_t *ret_n);
 
-/* Each appends to b, or fails as buf_reserve or as above with b unchanged. */
+/* Appends what data becomes to b, or fails as buf_reserve with b unchanged. */
 int base64_append_encoded(buf *b, const void *data, size_t n);
-int base64_append_decoded(buf *b, sj_str text);
 
 #endif

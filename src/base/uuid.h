@@ -7,23 +7,12 @@
 
 enum { UUID_BYTES = 16, UUID_LENGTH = 36 };
 
-/* The lower-case text of a UUID, NUL-terminated. */
-void uuid_format(const unsigned char bytes[UUID_BYTES], char ret[UUID_LENGTH + 1]);
-
-/* As uuid_format, of a version 4 UUID made of random bytes (RFC 9562 §5.4). */
-void uuid_format_random(const unsigned char random[UUID_BYTES], char ret[UUID_LENGTH + 1]);
-
 /*
- * As uuid_format, of a version 7 UUID (RFC 9562 §5.7): the moment in ms since 1970, of which 48
- * bits count, and then the random bytes. Ids of one time lie together in an index.
+ * The lower-case text, NUL-terminated, of a version 7 UUID (RFC 9562 §5.7): the moment in ms since
+ * 1970, of which 48 bits count, and then the random bytes. Ids of one time lie together in an
+ * index.
  */
 void uuid_format_ordered(int64_t ms, const unsigned char random[UUID_BYTES],
                          char ret[UUID_LENGTH + 1]);
-
-/* Reads 8-4-4-4-12 hexadecimal digits of any case, any version. -EBADMSG: text is not that. */
-int uuid_parse(sj_str text, unsigned char ret[UUID_BYTES]);
-
-/* Whether uuid_parse would accept text. */
-bool uuid_valid(sj_str text);
 
 #endif

@@ -72,11 +72,6 @@ struct sj_thread_pool {
 /* Which pool the thread works for. */
 static _Thread_local sj_thread_pool *own_pool;
 
-bool thread_pool_is_own(sj_thread_pool *pool)
-{
-        return own_pool == pool;
-}
-
 size_t thread_pool_limit(const sj_thread_pool *pool)
 {
         return pool->limit;
@@ -421,7 +416,7 @@ static bool all_ended(const sj_thread_pool *p)
 
 int sj_thread_pool_shutdown(sj_thread_pool *p, sj_pending pending, sj_time deadline)
 {
-        if (thread_pool_is_own(p))
+        if (own_pool == p)
                 return -EDEADLK;
         mutex_lock(&p->lock);
         close_pool(p);

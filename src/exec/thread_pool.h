@@ -5,9 +5,6 @@
 
 #include <sanjab/exec.h>
 
-/* Whether the calling thread is one of the pool's. */
-bool thread_pool_is_own(sj_thread_pool *pool);
-
 /* The most threads it may have. */
 size_t thread_pool_limit(const sj_thread_pool *pool);
 

@@ -98,7 +98,7 @@ int socket_local(const struct socket *s, sj_address *ret)
         return r < 0 ? r : with_length(&storage, ret);
 }
 
-int socket_peer(const struct socket *s, sj_address *ret)
+static int socket_peer(const struct socket *s, sj_address *ret)
 {
         struct sockaddr_storage storage;
         int r = os_peer_name(s->fd, &storage);

@@ -24,8 +24,8 @@ int socket_wait(struct socket *s, unsigned ready, sj_time deadline);
 /* Closes fd, and forgets it in the loop. */
 void socket_close(struct socket *s);
 
+/* The address of this end. */
 int socket_local(const struct socket *s, sj_address *ret);
-int socket_peer(const struct socket *s, sj_address *ret);
 
 /* A new stream socket for the address's family, connected to it: a stream that the caller owns. */
 int socket_connect(const sj_address *address, sj_stream **ret, sj_time deadline);

@@ -118,7 +118,6 @@ memory_task *memory_find_or_add(memory_store *s, sj_str id)
                 free(t);
                 return NULL;
         }
-        s->n_tasks++;
         return t;
 }
 
@@ -128,7 +127,6 @@ void memory_tidy(memory_store *s, memory_task *t)
                 return;
         heap_remove(&s->due, &t->due);
         map_remove(&s->tasks, t->id);
-        s->n_tasks--;
         memory_task_free(t);
 }
 
@@ -154,7 +152,7 @@ memory_queue *memory_queue_of(memory_store *s, sj_str name)
 
 /* ── Keys ────────────────────────────────────────────────────────────────────────────────── */
 
-void memory_free_key(memory_store *s, memory_task *t)
+static void memory_free_key(memory_store *s, memory_task *t)
 {
         if (!t->key)
                 return;

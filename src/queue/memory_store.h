@@ -75,7 +75,6 @@ typedef struct memory_store {
         map tasks;  /* id → memory_task */
         map keys;   /* idempotency key → memory_task */
         map queues; /* name → memory_queue */
-        size_t n_tasks;
         heap due;
         list dead;
         list waiters; /* for messages */
@@ -154,7 +153,6 @@ char *memory_result_block(const broker_result *r);
 /* Stores it by the rule of broker_result_put; block becomes the store's. Wakes who waits. */
 void memory_set_result(memory_task *t, const broker_result *r, char *block);
 void memory_drop_result(memory_task *t);
-void memory_free_key(memory_store *s, memory_task *t);
 
 /* Wakes those who wait on the list; or, for messages, those who wait for the queue. */
 void memory_wake(list *waiters);

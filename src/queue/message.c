@@ -291,8 +291,7 @@ static int message_read_body(sj_arena *arena, message *m, message_error *error)
 
 /* ── The whole ───────────────────────────────────────────────────────────────────────────── */
 
-static int message_read(sj_arena *arena, sj_str envelope, bool with_body, message *ret,
-                        message_error *ret_error)
+int message_decode(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error)
 {
         const sj_json *object;
         message m = {0};
@@ -300,8 +299,7 @@ static int message_read(sj_arena *arena, sj_str envelope, bool with_body, messag
         int r = message_parse(arena, envelope, "the message", MESSAGE_NOT_JSON, &object, ret_error);
         if (r == 0 && ret_error->defect == MESSAGE_SOUND) {
                 message_read_envelope(object, &m, ret_error);
-                if (with_body)
-                        r = message_read_body(arena, &m, ret_error);
+                r = message_read_body(arena, &m, ret_error);
         }
         if (r < 0)
                 return r;
@@ -312,14 +310,4 @@ static int message_read(sj_arena *arena, sj_str envelope, bool with_body, messag
         m.original = original;
         *ret = m;
         return message_result(ret_error);
-}
-
-int message_decode(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error)
-{
-        return message_read(arena, envelope, true, ret, ret_error);
-}
-
-int message_decode_headers(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error)
-{
-        return message_read(arena, envelope, false, ret, ret_error);
 }

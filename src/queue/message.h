@@ -118,10 +118,6 @@ typedef struct message {
  */
 int message_decode(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error);
 
-/* As message_decode, but leaves the body unread: enough to route, to expire and to refuse. */
-int message_decode_headers(sj_arena *arena, sj_str envelope, message *ret,
-                           message_error *ret_error);
-
 /*
  * Writes m as an envelope. Of a message that was made here all headers are written, with the
  * protocol's defaults for what is unset: lang "c", root_id and correlation_id the id, a fresh

@@ -69,7 +69,8 @@ int plan_envelope(outcome_plan *p, const message *m, broker_message *ret)
         return r;
 }
 
-void plan_message(outcome_plan *p, const message *m)
+/* Adds a message to be published. */
+static void plan_message(outcome_plan *p, const message *m)
 {
         broker_message *grown =
                 plan_grow(p, p->follow_ups, p->n_follow_ups, &p->follow_ups_room, sizeof(*grown));

@@ -30,8 +30,6 @@ typedef struct outcome_plan {
 
 /* Adds a result to be stored. */
 void plan_result(outcome_plan *p, const result_meta *meta);
-/* Adds a message to be published. */
-void plan_message(outcome_plan *p, const message *m);
 /* The message as the broker takes it. */
 int plan_envelope(outcome_plan *p, const message *m, broker_message *ret);
 

@@ -103,7 +103,11 @@ static int64_t task_max_retries(int given)
         return given == 0 ? 3 : given == SJ_NO_RETRIES ? 0 : given;
 }
 
-int task_info_of(const sj_task *task, task_info *ret, char *error, size_t size)
+/*
+ * The options of a task with the defaults filled in; views of the task's own strings.
+ * -EINVAL with a sentence in error (size bytes): a bad rate, a negative time, a bad name.
+ */
+static int task_info_of(const sj_task *task, task_info *ret, char *error, size_t size)
 {
         const sj_task_options *o = task->options;
         task_info info = {

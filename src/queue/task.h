@@ -38,12 +38,6 @@ typedef struct task_info {
         double idempotent_for;
 } task_info;
 
-/*
- * The options of a task with the defaults filled in; views of the task's own strings.
- * -EINVAL with a sentence in error (size bytes): a bad rate, a negative time, a bad name.
- */
-int task_info_of(const sj_task *task, task_info *ret, char *error, size_t size);
-
 /* "10/s", "10/m", "10/h", or a number: tasks a second; 0: none, as for NULL and "". -EINVAL. */
 int task_parse_rate(const char *text, double *ret);
 
