@@ -140,8 +140,9 @@ SJ_PUBLIC int sj_thread_pool_map(sj_thread_pool *pool, sj_fn *fn, void *items, s
  */
 SJ_PUBLIC int sj_thread_pool_shutdown(sj_thread_pool *pool, sj_pending pending, sj_time deadline);
 
-/* The calls that wait; the threads that live. Both may be old by the time they are read. */
+/* The calls that wait to begin; may be old by the time it is read. */
 SJ_PUBLIC size_t sj_thread_pool_waiting(sj_thread_pool *pool);
+/* The threads that live; likewise. */
 SJ_PUBLIC size_t sj_thread_pool_threads(sj_thread_pool *pool);
 
 /* ── Process pool ────────────────────────────────────────────────────────────────────────── */

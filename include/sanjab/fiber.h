@@ -183,7 +183,7 @@ SJ_PUBLIC int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadli
  */
 SJ_PUBLIC int sj_wait_first(sj_fiber *const f[], size_t n, size_t *ret, sj_time deadline);
 
-/* Lets the others run that are ready. Cancellation point. */
+/* Lets the others run that are ready. 0, or -ECANCELED: a cancellation point. */
 SJ_PUBLIC int sj_yield(void);
 
 /* Sleeps until the moment. 0, or -ECANCELED. */
@@ -195,8 +195,9 @@ static inline int sj_sleep(sj_time duration)
         return sj_sleep_until(sj_after(duration));
 }
 
-/* The calling fiber, or NULL outside of one; its name. */
+/* The calling fiber, or NULL outside of one. */
 SJ_PUBLIC sj_fiber *sj_fiber_self(void);
+/* The name that it was spawned with. */
 SJ_PUBLIC const char *sj_fiber_name(const sj_fiber *f);
 
 /* ── Futures ─────────────────────────────────────────────────────────────────────────────── */
@@ -237,7 +238,10 @@ SJ_PUBLIC int sj_future_get(sj_future *f, void **ret, sj_time deadline);
  */
 typedef struct sj_chan sj_chan;
 
-/* -ENOMEM; -EINVAL size 0 or the product overflows. Sending and receiving allocate nothing. */
+/*
+ * A chan for items of that many bytes; the caller owns *ret. Sending and receiving allocate
+ * nothing. -ENOMEM; -EINVAL item_size is 0, or the product overflows.
+ */
 SJ_PUBLIC int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret);
 /* Nobody may be waiting on it. NULL is allowed. */
 SJ_PUBLIC void sj_chan_free(sj_chan *c);
@@ -281,8 +285,12 @@ typedef struct sj_event {
 
 /* Sets it and wakes all who wait. */
 SJ_PUBLIC void sj_event_set(sj_event *e);
+/* Those who come from now on wait until it is set again. */
 SJ_PUBLIC void sj_event_clear(sj_event *e);
-/* Returns when it is set, even if it is cleared again before the caller runs. */
+/*
+ * Returns 0 when it is set, even if it is cleared again before the caller runs. Cancellation
+ * point. -ETIMEDOUT, -ECANCELED.
+ */
 SJ_PUBLIC int sj_event_wait(sj_event *e, sj_time deadline);
 
 /* ── Descriptors ─────────────────────────────────────────────────────────────────────────── */
@@ -298,6 +306,7 @@ enum { SJ_READABLE = 1, SJ_WRITABLE = 2 };
  * A regular file is always ready.
  */
 SJ_PUBLIC int sj_fd_wait(int fd, unsigned ready, sj_time deadline);
+/* Before a descriptor that was waited for is closed; of one that was not, it does nothing. */
 SJ_PUBLIC void sj_fd_forget(int fd);
 
 /* ── Select ──────────────────────────────────────────────────────────────────────────────── */
@@ -339,11 +348,14 @@ SJ_PUBLIC int sj_select(sj_case cases[], size_t n, sj_time deadline);
 
 /* ── Signals and child processes ─────────────────────────────────────────────────────────── */
 
+typedef struct sj_signals sj_signals;
+
 /*
  * Takes the signals of the list for this program: they are blocked in this thread and in those
  * that it starts later, and are read with sj_signals_next. The library takes no signal unasked.
+ * Does not block. The caller owns *ret. -EINVAL there is none in the list, or more than 64, or
+ * one is no signal; -EMFILE; -ENOMEM.
  */
-typedef struct sj_signals sj_signals;
 SJ_PUBLIC int sj_signals_open(const int signals[], size_t n, sj_signals **ret);
 /* Gives them back to their former treatment; who waits gets -EBADF. NULL is allowed. */
 SJ_PUBLIC void sj_signals_close(sj_signals *s);
@@ -371,7 +383,9 @@ SJ_PUBLIC int sj_child_start(char *const argv[], const sj_child_options *options
  * child goes on then). By several fibers too, and again after the end.
  */
 SJ_PUBLIC int sj_child_wait(sj_child *c, int *ret, sj_time deadline);
+/* Sends it a signal. -ESRCH it has ended and was reaped; -EINVAL there is no such signal. */
 SJ_PUBLIC int sj_child_kill(sj_child *c, int signo);
+/* Its process id, which the system may give to another once it has ended and was reaped. */
 SJ_PUBLIC int sj_child_pid(const sj_child *c);
 /*
  * Kills it if it still runs, and reaps it; who waits gets -EBADF. NULL is allowed. May block the

@@ -63,7 +63,7 @@ SJ_PUBLIC ssize_t sj_file_read(sj_file *f, void *ret, size_t n, sj_time deadline
 /* Writes all n bytes there: 0. After a failure some of them may have been written. */
 SJ_PUBLIC int sj_file_write(sj_file *f, const void *data, size_t n, sj_time deadline);
 
-/* The same at an offset, which leaves the place of the two above alone. */
+/* The same at an offset, which leave the place of the two above alone. */
 SJ_PUBLIC ssize_t sj_file_read_at(sj_file *f, void *ret, size_t n, uint64_t offset,
                                   sj_time deadline);
 SJ_PUBLIC int sj_file_write_at(sj_file *f, const void *data, size_t n, uint64_t offset,
@@ -78,6 +78,7 @@ SJ_PUBLIC int sj_file_sync(sj_file *f, sj_time deadline);
 /* Cuts or extends it to that size. */
 SJ_PUBLIC int sj_file_truncate(sj_file *f, uint64_t size, sj_time deadline);
 
+/* What is known of it at this moment. */
 SJ_PUBLIC int sj_file_info_of(sj_file *f, sj_file_info *ret, sj_time deadline);
 
 /* ── Whole files ─────────────────────────────────────────────────────────────────────────── */
@@ -108,6 +109,7 @@ SJ_PUBLIC int sj_file_rename(const char *from, const char *to, sj_time deadline)
 /* Removes a name of a file; the file goes with its last name. */
 SJ_PUBLIC int sj_file_remove(const char *path, sj_time deadline);
 
+/* Makes a folder; mode is that of mkdir(2), which the umask narrows. -EEXIST something is there. */
 SJ_PUBLIC int sj_folder_make(const char *path, unsigned mode, sj_time deadline);
 /* Removes an empty folder: -ENOTEMPTY. */
 SJ_PUBLIC int sj_folder_remove(const char *path, sj_time deadline);

@@ -271,11 +271,14 @@ SJ_PUBLIC int sj_http_serve(sj_listener *listener, sj_http_handler *handler, voi
 SJ_PUBLIC sj_str sj_http_exchange_method(const sj_http_exchange *exchange);
 /* As it came: "/path?query", or "http://host/path", or "*". */
 SJ_PUBLIC sj_str sj_http_exchange_target(const sj_http_exchange *exchange);
-/* The path alone, percent-encoded, "" for "*"; the query without '?', or empty. */
+/* The path alone, percent-encoded, "" for "*". */
 SJ_PUBLIC sj_str sj_http_exchange_path(const sj_http_exchange *exchange);
+/* The query without '?', or empty. */
 SJ_PUBLIC sj_str sj_http_exchange_query(const sj_http_exchange *exchange);
+/* The value of the first header of that name, in any case of letters; false: there is none. */
 SJ_PUBLIC bool sj_http_exchange_header(const sj_http_exchange *exchange, const char *name,
                                        sj_str *ret);
+/* The i-th header of all, in their order; false beyond the last. */
 SJ_PUBLIC bool sj_http_exchange_header_at(const sj_http_exchange *exchange, size_t i,
                                           sj_str *ret_name, sj_str *ret_value);
 
@@ -285,7 +288,10 @@ SJ_PUBLIC bool sj_http_exchange_header_at(const sj_http_exchange *exchange, size
  */
 SJ_PUBLIC ssize_t sj_http_exchange_read(sj_http_exchange *exchange, void *ret, size_t n,
                                         sj_time deadline);
-/* The whole body, valid until the handler returns and ended by a NUL that is not counted. */
+/*
+ * The whole body, valid until the handler returns and ended by a NUL that is not counted. Errors
+ * as sj_http_exchange_read; -ENOMEM.
+ */
 SJ_PUBLIC int sj_http_exchange_read_all(sj_http_exchange *exchange, sj_str *ret, sj_time deadline);
 
 /*

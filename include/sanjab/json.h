@@ -159,10 +159,14 @@ SJ_PUBLIC const sj_json *sj_json_new_raw(sj_arena *arena, sj_str text, unsigned 
  * or what only SJ_JSON_PYTHON allows; -EMSGSIZE for nesting beyond SJ_JSON_DEPTH_MAX.
  */
 typedef struct sj_json_writer sj_json_writer;
+
+/* An empty writer, with sj_json_flags; the caller owns *ret. -ENOMEM. */
 SJ_PUBLIC int sj_json_writer_new(unsigned flags, sj_json_writer **ret);
+/* NULL is allowed. */
 SJ_PUBLIC void sj_json_writer_free(sj_json_writer *w);
 /* Makes it empty again, keeping its memory; clears the error. */
 SJ_PUBLIC void sj_json_writer_reset(sj_json_writer *w);
+/* "{", then a name and a value for each member, then "}"; "[" and "]" likewise, with values. */
 SJ_PUBLIC void sj_json_write_object_begin(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_object_end(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_array_begin(sj_json_writer *w);
@@ -173,6 +177,7 @@ static inline void sj_json_write_name(sj_json_writer *w, const char *name)
 {
         sj_json_write_key(w, sj_str_of(name));
 }
+/* A scalar; a double in its shortest form, a string with what must be escaped escaped. */
 SJ_PUBLIC void sj_json_write_null(sj_json_writer *w);
 SJ_PUBLIC void sj_json_write_bool(sj_json_writer *w, bool value);
 SJ_PUBLIC void sj_json_write_int(sj_json_writer *w, int64_t value);

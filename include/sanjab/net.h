@@ -163,8 +163,9 @@ SJ_PUBLIC void sj_stream_close(sj_stream *s);
  */
 SJ_PUBLIC int sj_stream_close_politely(sj_stream *s, sj_time deadline);
 
-/* The address of this end and of the other; of TLS, those of the stream below. -ENOTCONN. */
+/* The address of this end; of TLS, that of the stream below. Does not block. -ENOTCONN. */
 SJ_PUBLIC int sj_stream_local(const sj_stream *s, sj_address *ret);
+/* The address of the other end; likewise. */
 SJ_PUBLIC int sj_stream_peer(const sj_stream *s, sj_address *ret);
 
 /* ── Listeners ───────────────────────────────────────────────────────────────────────────── */
@@ -196,11 +197,12 @@ SJ_PUBLIC int sj_unix_listen(const char *path, int backlog, sj_listener **ret);
  */
 SJ_PUBLIC int sj_accept(sj_listener *l, sj_stream **ret, sj_time deadline);
 
-/* The port it listens on, 0 if it is not TCP; its address. */
+/* The port it listens on, 0 if it is not TCP. */
 SJ_PUBLIC uint16_t sj_listener_port(const sj_listener *l);
+/* The address it listens on. Does not block. 0, or why the system does not say. */
 SJ_PUBLIC int sj_listener_address(const sj_listener *l, sj_address *ret);
 
-/* Nobody may be in sj_accept. Does not block. NULL is allowed. */
+/* Closes and frees it; nobody may be in sj_accept. Does not block. NULL is allowed. */
 SJ_PUBLIC void sj_listener_close(sj_listener *l);
 
 /* ── TLS ─────────────────────────────────────────────────────────────────────────────────── */
@@ -231,6 +233,7 @@ typedef struct sj_tls_options {
  * do not belong together; -EINVAL alpn; -ENOMEM; -EOPNOTSUPP built without TLS.
  */
 SJ_PUBLIC int sj_tls_new(const sj_tls_options *options, sj_tls **ret, char *why);
+/* NULL is allowed. */
 SJ_PUBLIC void sj_tls_free(sj_tls *tls);
 
 /*

@@ -27,8 +27,9 @@
  *   int multiply(sj_task_request *self, int64_t *ret, int64_t a, int64_t b)
  *           the body that follows it; can be called like any function, as by a unit test
  *   int multiply_delay(sj_app *app, int64_t a, int64_t b, sj_result *ret)
- *   int multiply_apply_async(sj_app *app, const sj_call *call, sj_result *ret, int64_t a, int64_t
- * b) sj_signature *multiply_s(int64_t a, int64_t b)
+ *   int multiply_apply_async(sj_app *app, const sj_call *call, sj_result *ret,
+ *                            int64_t a, int64_t b)
+ *   sj_signature *multiply_s(int64_t a, int64_t b)
  *
  * Arguments (at most 8) and results are int64_t, double, bool, const char * (a string) and
  * const sj_json * (any value); a result may be void, and then nothing is written to ret.
@@ -157,6 +158,7 @@ SJ_PUBLIC int sj_send_task(sj_app *app, const char *name, const char *args, cons
  */
 SJ_PUBLIC sj_signature *sj_signature_new(const char *name, const char *args, const char *kwargs,
                                          const sj_call *call);
+/* NULL is allowed. */
 SJ_PUBLIC void sj_signature_free(sj_signature *s);
 /* Its own arguments are all: the result of what went before is not put in front of them. */
 SJ_PUBLIC void sj_signature_immutable(sj_signature *s);
@@ -352,6 +354,7 @@ SJ_PUBLIC void sj_task_register(sj_task_entry *entry);
 /* args[0] to args[n - 1] as the declaration says. Errors as sj_send_task; -EINVAL a NULL string. */
 SJ_PUBLIC int sj_task_send(sj_app *app, const sj_task *task, const sj_call *call,
                            const sj_value *args, sj_result *ret);
+/* The same call, kept; NULL as sj_signature_new. */
 SJ_PUBLIC sj_signature *sj_task_signature(const sj_task *task, const sj_value *args);
 
 static inline sj_value sj_value_int(int64_t value)
