@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * sqlite_db: the inside of sqlite.h, for its own files: sqlite.c (jobs and their thread),
- * sqlite_open.c (the file), sqlite_statement.c (statements and errors).
+ * sqlite_write.c (transactions and the log), sqlite_open.c (the file), sqlite_statement.c
+ * (statements and errors).
  */
 #ifndef SANJAB_STORE_SQLITE_DB_H
 #define SANJAB_STORE_SQLITE_DB_H
@@ -9,7 +10,8 @@
 #include "exec/mutex.h"
 #include "store/sqlite.h"
 
-#define SQLITE_PATH_MAX 4096
+#define SQLITE_PATH_MAX  4096
+#define SQLITE_IDLE_TIME SJ_SEC /* without a commit, until the log is moved though it is short */
 
 struct sqlite_db {
         const sqlite_options options;
@@ -55,6 +57,27 @@ struct sqlite_db {
         sj_time committed;  /* the last time */
         sj_time checkpoint; /* when one may be tried again */
 };
+
+/* In sqlite.c. The first job of the list, RUNNING then; NULL when it is empty. */
+sqlite_job *sqlite_take(sqlite_db *db, list *jobs);
+/* After a run: into the list `next`, or done if that is NULL or nobody wants it any more. */
+void sqlite_put(sqlite_db *db, sqlite_job *job, int result, list *next);
+/* All of the list are done: with that error, or with what they returned. */
+void sqlite_finish_all(sqlite_db *db, list *jobs, int result);
+
+/* In sqlite_write.c: one attempt at a transaction, if there is something to write. */
+void sqlite_write(sqlite_db *db);
+/* Moves the log to the database, if it is long or idle. */
+void sqlite_tidy_log(sqlite_db *db);
+
+static inline sj_time sqlite_earlier(sj_time a, sj_time b)
+{
+        return a < b ? a : b;
+}
+static inline sj_time sqlite_later(sj_time a, sj_time b)
+{
+        return a > b ? a : b;
+}
 
 /* In sqlite_open.c, on the thread: 0, or an error and its text in db->error. */
 int sqlite_open_file(sqlite_db *db);

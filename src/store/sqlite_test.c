@@ -6,6 +6,7 @@
 #include "os/os.h"
 #include "store/sqlite_faults.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -526,6 +527,36 @@ static void checkpoints_and_commits_of_processes_lose_no_page(void **state)
         expect_sound();
 }
 
+static void commits_and_checkpoints_keep_each_other_out(void **state)
+{
+        (void)state;
+        struct stat before, after;
+        char lock[200];
+        sqlite_db *db = open_with_log(1);
+        assert_int_equal(put_numbers(db, 0, 10, 0, soon()), 0);
+        snprintf(lock, sizeof(lock), "%s-lock", path);
+        int fd = os_open(lock, O_RDWR, 0);
+        assert_true(fd >= 0);
+        /* Somebody else commits: so can we, but nothing is moved to the database. */
+        assert_int_equal(os_lock_file(fd, false, true), 0);
+        assert_int_equal(stat(path, &before), 0);
+        assert_int_equal(put_numbers(db, 1000, 2000, 0, soon()), 0);
+        assert_int_equal(how_many(db), 2010);
+        assert_int_equal(stat(path, &after), 0);
+        assert_int_equal(after.st_size, before.st_size);
+        os_unlock_file(fd);
+        /* Somebody else checkpoints: we wait. */
+        assert_int_equal(os_lock_file(fd, true, true), 0);
+        assert_int_equal(put_numbers(db, 4000, 1, 0, sj_after(20 * SJ_MS)), -ETIMEDOUT);
+        os_unlock_file(fd);
+        assert_int_equal(put_numbers(db, 5000, 1, 0, soon()), 0);
+        assert_int_equal(how_many(db), 2011);
+        assert_int_equal(stat(path, &after), 0);
+        assert_true(after.st_size > before.st_size);
+        os_close(fd);
+        sqlite_close(db);
+}
+
 static void the_log_is_bounded(void **state)
 {
         (void)state;
@@ -547,7 +578,7 @@ static void the_log_is_bounded(void **state)
 
 /* ── Power cuts ──────────────────────────────────────────────────────────────────────────── */
 
-enum { CUTS = 60 };
+enum { CUTS = 100 };
 
 typedef struct cuts {
         _Atomic int64_t confirmed;
@@ -593,7 +624,7 @@ static void a_power_cut_loses_nothing_that_was_confirmed(void **state)
 {
         (void)state;
         cuts c = {.seed = 7};
-        sqlite_db *db = open_numbers();
+        sqlite_db *db = open_with_log(8);
         sqlite_faults_watch(cut_power, &c, 16);
         for (int i = 0; c.taken < CUTS; i++) {
                 /* Some that are not synced by themselves, between those that are. */
@@ -635,6 +666,7 @@ int main(void)
                 CASE(a_failed_sync_ends_it_for_good),
                 CASE(who_awaits_is_woken_by_another_process),
                 CASE(checkpoints_and_commits_of_processes_lose_no_page),
+                CASE(commits_and_checkpoints_keep_each_other_out),
                 CASE(the_log_is_bounded),
                 CASE(a_power_cut_loses_nothing_that_was_confirmed),
         };
