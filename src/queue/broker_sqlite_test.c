@@ -52,7 +52,7 @@ static int open_place(void *arg, const broker_options *options, broker **ret)
 static void test_case(void **state)
 {
         const conformance_case *c = *state;
-        conformance factory = {.open = open_place, .tick = 50 * SJ_MS};
+        conformance factory = {.open = open_place, .tick = 150 * SJ_MS};
         assert_int_equal(sj_run(c->body, &factory), 0);
 }
 
