@@ -203,6 +203,23 @@ static int the_first_of_several_tells_of_itself_alone(void *arg)
         return 0;
 }
 
+static int what_the_first_of_several_or_a_gather_told_is_over(void *arg)
+{
+        (void)arg;
+        for (int by_gather = 0; by_gather < 2; by_gather++) {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                sj_fiber *f;
+                size_t i;
+                int r = 0;
+                sj_spawn(s, fail_after_ms, (void *)10, &f);
+                expect_equal(by_gather ? sj_gather(&f, 1, &r, SJ_NEVER)
+                                       : sj_wait_first(&f, 1, &i, SJ_NEVER),
+                             0);
+                expect_equal(r, by_gather ? -EIO : 0);
+        }
+        return sj_sleep(SJ_MS);
+}
+
 static int leaves_two_failures_and_joins_one(void *arg)
 {
         (void)arg;
@@ -878,6 +895,7 @@ static int posts_and_ends(void *arg)
         X(a_scope_in_a_cancelled_one_says_from_where)                     \
         X(a_joiner_has_the_result_though_the_handle_is_gone)              \
         X(a_gather_that_gives_up_has_told_nobody)                         \
+        X(what_the_first_of_several_or_a_gather_told_is_over)             \
         X(the_first_of_several_tells_of_itself_alone)                     \
         X(the_failure_that_goes_up_is_the_one_nobody_heard_of)            \
         X(who_asks_for_the_next_gets_the_one_that_failed)                 \
