@@ -748,6 +748,63 @@ static int one_times_out_the_next_waits_and_a_third_forgets_it(void *arg)
         return 0;
 }
 
+static int wait_writable(void *arg)
+{
+        expect_equal(sj_fd_wait(*(int *)arg, SJ_WRITABLE, SJ_NEVER), SJ_WRITABLE);
+        return 0;
+}
+
+static int wait_readable(void *arg)
+{
+        expect_equal(sj_fd_wait(*(int *)arg, SJ_READABLE, SJ_NEVER), SJ_READABLE);
+        return 0;
+}
+
+static int a_report_in_one_direction_leaves_the_other_waiting(void *arg)
+{
+        (void)arg;
+        sim_change(&sim_gentle);
+        int fds[2];
+        char bytes[4096] = {0};
+        expect_equal(os_socket_pair(fds), 0);
+        while (os_send(fds[0], bytes, sizeof(bytes)) > 0)
+                continue;
+        {
+                SJ_SCOPE(s, sj_after(10 * SJ_SEC), 0);
+                sj_fiber *reader;
+                sj_spawn(s, wait_writable, &fds[0], NULL);
+                sj_spawn(s, wait_readable, &fds[0], &reader);
+                expect_equal(sj_sleep(SJ_SEC), 0);
+                expect_equal(os_send(fds[1], "x", 1), 1);
+                expect_equal(sj_join(reader, SJ_NEVER), 0);
+                expect_equal(sj_sleep(SJ_SEC), 0);
+                while (os_recv(fds[1], bytes, sizeof(bytes)) > 0)
+                        continue;
+                expect_equal(sj_scope_join(s), 0);
+        }
+        for (int i = 0; i < 2; i++) {
+                sj_fd_forget(fds[i]);
+                os_close(fds[i]);
+        }
+        return 0;
+}
+
+static int trying_a_descriptor_sees_that_it_is_ready(void *arg)
+{
+        (void)arg;
+        int bell = os_bell_new();
+        sj_case c = {.kind = SJ_CASE_FD, .fd = bell, .ready = SJ_READABLE};
+        expect_equal(sj_select(&c, 1, SJ_POLL), -ETIMEDOUT);
+        expect_equal(sj_fd_wait(bell, SJ_READABLE, SJ_POLL), -ETIMEDOUT);
+        os_bell_ring(bell);
+        expect_equal(sj_fd_wait(bell, SJ_READABLE, SJ_POLL), SJ_READABLE);
+        expect_equal(sj_select(&c, 1, SJ_POLL), 0);
+        expect_equal(c.result, SJ_READABLE);
+        sj_fd_forget(bell);
+        os_close(bell);
+        return 0;
+}
+
 static int wait_bad(void *arg)
 {
         expect_equal(sj_fd_wait(*(int *)arg, SJ_READABLE, SJ_NEVER), -EBADF);
@@ -915,6 +972,8 @@ static int posts_and_ends(void *arg)
         X(a_select_waits_for_fibers_and_is_a_cancellation_point)          \
         X(who_has_timed_out_does_not_keep_a_descriptor_busy)              \
         X(one_times_out_the_next_waits_and_a_third_forgets_it)            \
+        X(a_report_in_one_direction_leaves_the_other_waiting)             \
+        X(trying_a_descriptor_sees_that_it_is_ready)                      \
         X(forgetting_a_descriptor_ends_the_waits_for_it)                  \
         X(signals_come_and_closing_them_ends_the_wait)                    \
         X(busy_fibers_keep_nobody_out)

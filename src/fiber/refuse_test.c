@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that is refused: each allocation of a run fails in turn, alone and with all after it.
+ * Every run ends, what failed says -ENOMEM, and nothing is left. The test is linked with --wrap,
+ * so that only what our objects ask for passes through here.
+ */
+#include "fiber/real_unit.h"
+#include "os/os.h"
+
+#include <sanjab/fiber.h>
+
+#include <signal.h>
+
+enum { FIBERS = 80 };
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void __real_free(void *p);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void __wrap_free(void *p);
+
+static struct {
+        bool armed;
+        bool for_good; /* all after the one, too */
+        size_t left;   /* allocations until the one that fails */
+        size_t refused;
+        long long live; /* made and not freed */
+} memory;
+
+static bool refuse(void)
+{
+        if (!memory.armed)
+                return false;
+        if (memory.left > 0) {
+                memory.left--;
+                return false;
+        }
+        if (memory.refused && !memory.for_good)
+                return false;
+        memory.refused++;
+        return true;
+}
+
+static void *count(void *p)
+{
+        memory.live += p != NULL;
+        return p;
+}
+
+void *__wrap_malloc(size_t size)
+{
+        return refuse() ? NULL : count(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+        return refuse() ? NULL : count(__real_calloc(n, size));
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+        if (refuse())
+                return NULL;
+        return p ? __real_realloc(p, size) : count(__real_realloc(p, size));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+        return refuse() ? NULL : count(__real_aligned_alloc(alignment, size));
+}
+
+void __wrap_free(void *p)
+{
+        memory.live -= p != NULL;
+        __real_free(p);
+}
+
+/* The first error is the run's, but it goes on. */
+static void note(int r, int *error)
+{
+        expect(r >= 0 || r == -ENOMEM);
+        if (r < 0 && *error == 0)
+                *error = r;
+}
+
+typedef struct run {
+        int error;
+        int posted;
+        int calls;
+} run;
+
+static int posted(void *arg)
+{
+        ++*(int *)arg;
+        return 0;
+}
+
+static int yield_once(void *arg)
+{
+        (void)arg;
+        return sj_yield();
+}
+
+static void try_child(int *error)
+{
+        char *const argv[] = {(char[]){"true"}, NULL};
+        sj_child *child = NULL;
+        int r = sj_child_start(argv, NULL, &child);
+        note(r, error);
+        if (r == 0)
+                expect(sj_child_wait(child, NULL, SJ_NEVER) == 0);
+        sj_child_free(child);
+}
+
+static void try_descriptor(int *error)
+{
+        int fds[2];
+        expect(os_pipe(fds) == 0);
+        note(sj_fd_wait(fds[1], SJ_WRITABLE, SJ_NEVER), error);
+        sj_case cases[] = {{.kind = SJ_CASE_FD, .fd = fds[0], .ready = SJ_READABLE}};
+        int r = sj_select(cases, 1, SJ_POLL);
+        note(r == -ETIMEDOUT ? 0 : cases[r].result, error);
+        for (int i = 0; i < 2; i++) {
+                sj_fd_forget(fds[i]);
+                os_close(fds[i]);
+        }
+}
+
+static int all_that_allocates(void *arg)
+{
+        run *x = arg;
+        int *error = &x->error, r;
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        sj_fiber *f[FIBERS] = {NULL};
+        size_t n = 0, first;
+        while (n < FIBERS && (r = sj_spawn(s, yield_once, NULL, &f[n])) == 0)
+                n++;
+        note(n < FIBERS ? r : 0, error);
+        if (n > 0)
+                note(sj_wait_first(f, n, &first, SJ_NEVER), error);
+        r = sj_post(sj_loop_current(), posted, &x->calls);
+        note(r, error);
+        x->posted = r == 0;
+        sj_chan *c = NULL;
+        note(sj_chan_new(8, 4, &c), error);
+        sj_chan_free(c);
+        sj_signals *signals = NULL;
+        note(sj_signals_open((const int[]){SIGUSR1}, 1, &signals), error);
+        sj_signals_close(signals);
+        try_descriptor(error);
+        try_child(error);
+        expect(sj_scope_join(s) == 0);
+        return 0;
+}
+
+/* Returns whether an allocation was refused. */
+static bool run_refusing(size_t nth, bool for_good)
+{
+        run x = {0};
+        long long before = memory.live;
+        memory.left = nth;
+        memory.refused = 0;
+        memory.for_good = for_good;
+        memory.armed = true;
+        int r = sj_run(all_that_allocates, &x);
+        memory.armed = false;
+        expect(r == 0 || r == -ENOMEM);
+        expect(memory.live == before);
+        expect(memory.refused > 0 || (r == 0 && x.error == 0));
+        expect(x.calls == x.posted);
+        return memory.refused > 0;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+        (void)state;
+        for (int for_good = 0; for_good < 2; for_good++) {
+                size_t nth = 0;
+                while (run_refusing(nth, for_good))
+                        nth++;
+                assert_true(nth > 10);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation_may_fail)};
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
