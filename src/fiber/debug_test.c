@@ -136,6 +136,9 @@ static void keep_report(void *arg, sj_log_level level, const char *line)
 {
         report *r = arg;
         expect(level == SJ_LOG_WARNING);
+        /* On a busy machine others may be late too. */
+        if (!strstr(line, "\"greedy\""))
+                return;
         if (atomic_load(&r->count) == 0)
                 snprintf(r->line, sizeof(r->line), "%s", line);
         atomic_fetch_add(&r->count, 1);
@@ -147,6 +150,11 @@ static int hold_the_loop(void *arg)
         int before = atomic_load(&r->count);
         while (atomic_load(&r->count) == before)
                 continue;
+        /* It is said once, however long it lasts. */
+        sj_time end = sj_after(20 * SJ_MS);
+        while (sj_now() < end)
+                continue;
+        expect(atomic_load(&r->count) == before + 1);
         return 0;
 }
 
@@ -169,9 +177,8 @@ static void the_watchdog_names_who_holds_the_loop(void **state)
         sj_log_set(keep_report, &r, SJ_LOG_WARNING);
         assert_int_equal(sj_run(holds, &r), 0);
         sj_log_set(NULL, NULL, SJ_LOG_OFF);
-        assert_non_null(strstr(r.line, "\"greedy\""));
         assert_non_null(strstr(r.line, "there.c:9"));
-        assert_true(atomic_load(&r.count) >= 2);
+        assert_int_equal(atomic_load(&r.count), 2);
         sj_watchdog(SJ_MS); /* without a loop: nothing */
 }
 

@@ -10,6 +10,7 @@
 #include <sanjab/fiber.h>
 
 #include <signal.h>
+#include <sys/wait.h>
 
 enum { FIBERS = 80 };
 
@@ -173,6 +174,7 @@ static bool run_refusing(size_t nth, bool for_good)
         expect(memory.live == before);
         expect(memory.refused > 0 || (r == 0 && x.error == 0));
         expect(x.calls == x.posted);
+        expect(waitpid(-1, NULL, WNOHANG) < 0); /* nor a child */
         return memory.refused > 0;
 }
 
