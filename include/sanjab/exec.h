@@ -158,7 +158,8 @@ SJ_PUBLIC size_t sj_thread_pool_threads(sj_thread_pool *pool);
  * The workers are forked from a small process that is started by executing this same program
  * again; in that one, and in the workers, sj_boot does not return. So nothing of this process is
  * inherited by accident: no thread, no fiber, no descriptor, no lock. What main does before
- * sj_boot is done by those processes too. The arguments are not changed.
+ * sj_boot is done by those processes too. The arguments are not changed. What the workers print
+ * goes where this process prints, line by line.
  */
 SJ_PUBLIC void sj_boot(int argc, char *const argv[]);
 

@@ -20,6 +20,7 @@
 #include <sanjab/exec.h>
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct child {
@@ -227,5 +228,7 @@ void sj_boot(int argc, char *const argv[])
         os_process_name(hello.name);
         /* A terminal's signals are the program's to handle, and end it or not. */
         os_leave_group();
+        /* Children end without exit, so what they print is not kept for it. */
+        setvbuf(stdout, NULL, _IOLBF, 0);
         serve(&s);
 }

@@ -72,6 +72,17 @@ def test_every_pool_answers_a_call():
             worker.stop()
 
 
+def test_what_a_task_prints_comes_out_of_the_worker():
+    with Place(BROKER) as place:
+        place.write('tasks.c', '#include <sanjab/queue.h>\n#include <stdio.h>\n'
+                    'SJ_TASK(say, void) { printf("said by a task\\n"); return 0; }')
+        for pool in ('prefork', 'threads', 'fibers'):
+            worker = place.worker('-A', 'tasks.c', '-P', pool, '-n', f'{pool}@%h')
+            place.run('call', 'say', '--wait').expect(0)
+            worker.wait_text('said by a task\n')
+            worker.stop()
+
+
 def test_a_call_prints_its_id_and_the_result_can_be_asked_for():
     with shop() as place:
         place.worker('-A', 'tasks.c')
