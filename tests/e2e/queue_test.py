@@ -192,6 +192,30 @@ def test_an_unknown_task_fails_and_is_kept_as_a_dead_letter():
         assert place.run('dead', '-q', 'other', '--json').expect(0).json() == []
 
 
+def test_messages_that_cannot_be_read_are_dead_letters_and_the_worker_goes_on():
+    with shop() as place:
+        good, *bad = [send(place, 'greet', '--args', '["you"]') for _ in range(5)]
+        database = sqlite3.connect(place.path / 'work' / 'jobs.db')
+        read = 'SELECT envelope FROM sanjab_task WHERE id = ?'
+        envelope, = database.execute(read, (good,)).fetchone()
+        reasons = {'is not JSON': b'squirrel', 'ends too early': envelope[:len(envelope) // 2],
+                   'nested deeper than 256': b'[' * 10000 + b']' * 10000,
+                   'more than 33554432': b'"' + b'a' * (33 << 20) + b'"'}
+        for task, text in zip(bad, reasons.values()):
+            changed = database.execute('UPDATE sanjab_task SET envelope = ? WHERE id = ?',
+                                       (text, task))
+            assert changed.rowcount == 1
+        database.commit()
+        database.close()
+        worker = place.worker('-A', 'tasks.c')
+        for task, reason in zip(bad, reasons):
+            place.run('result', task, '--wait', '30').expect(1, 'InvalidTaskError', reason)
+        letters = place.run('dead', '--json').expect(0).json()
+        assert {one['id'] for one in letters} == set(bad), letters
+        assert place.run('result', good, '--wait', '30').expect(0).out == '"you"\n'
+        worker.stop()
+
+
 def test_dead_letters_are_retried_and_dropped():
     with shop() as place:
         worker = place.worker('-A', 'tasks.c', '-n', 'a@box')
