@@ -13,7 +13,7 @@ static const struct {
         {EBADMSG, "not well-formed"},
         {EMSGSIZE, "larger than the limit"},
         {ENOBUFS, "a limit was reached"},
-        {EAGAIN, "not ready yet"},
+        {EAGAIN, "not possible at the moment"},
         {EDEADLK, "would wait for itself for ever"},
         {EXDEV, "belongs to another thread's loop"},
         {EOWNERDEAD, "the process that did it has died"},
