@@ -582,7 +582,7 @@ enum { CUTS = 100 };
 
 typedef struct cuts {
         _Atomic int64_t confirmed;
-        int taken;
+        _Atomic int taken;
         int64_t at[CUTS];
         unsigned seed;
 } cuts;
@@ -636,8 +636,8 @@ static void a_power_cut_loses_nothing_that_was_confirmed(void **state)
                 if (p.job.kind == SQLITE_JOB_WRITE)
                         c.confirmed = (i + 1) * 10;
         }
-        sqlite_faults_watch(NULL, NULL, 0);
         sqlite_close(db);
+        sqlite_faults_watch(NULL, NULL, 0);
         for (int i = 0; i < CUTS; i++)
                 check_image(&c, i);
 }
