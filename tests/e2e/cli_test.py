@@ -403,15 +403,32 @@ def test_a_folder_is_compiled_as_one():
         worker.stop()
 
 
+def shared_object(place):
+    """tasks.so, linked with the library."""
+    source = place.write('tasks.c', TASKS)
+    subprocess.run([*os.environ.get('CC', 'cc').split(), '-shared', '-fPIC', source,
+                    f'-I{ROOT}/include', f'-L{BUILD}', '-lsanjab', f'-Wl,-rpath,{BUILD}',
+                    '-o', source.with_suffix('.so')], check=True)
+
+
 def test_a_shared_object_linked_with_the_library_meets_the_program():
     with Place('memory:') as place:
-        source = place.write('tasks.c', TASKS)
-        subprocess.run([*os.environ.get('CC', 'cc').split(), '-shared', '-fPIC', source,
-                        f'-I{ROOT}/include', f'-L{BUILD}', '-lsanjab', f'-Wl,-rpath,{BUILD}',
-                        '-o', source.with_suffix('.so')], check=True)
+        shared_object(place)
         worker = place.worker('-A', './tasks.so')
         assert 'tasks   1 in ./tasks.so' in worker.text(), worker.text()
         worker.stop()
+
+
+def test_a_system_with_no_room_for_a_process_is_said():
+    if os.getuid() != 0 or not shutil.which('prlimit'):
+        raise tap.Skip('only root can be somebody who has no other process')
+    with Place('memory:') as place:
+        shared_object(place)
+        user = place.give_away()
+        done = subprocess.run(['prlimit', '--nproc=2', SANJAB, 'worker', '-A', 'tasks.so'],
+                              user=user, cwd=place.path / 'work', env=place.env, text=True,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+        assert done.returncode == 4 and 'ulimit -u' in done.stderr.splitlines()[-1], done.stderr
 
 
 def test_headers_are_found_beside_the_program_where_it_is_built_and_installed():
