@@ -4,9 +4,10 @@
  *
  *   queue_bench publish|drain|round_trip  memory|sqlite|URL
  *
- * publish     tasks a second that 64 fibers publish, each one task after another, as the requests
+ * publish     tasks a second that 256 fibers publish, each one task after another, as the requests
  *             of a server would; durable where the broker is
- * drain       tasks a second from a full queue to stored results: lease, decode, run, settle
+ * drain       tasks a second from a full queue to stored results: lease, decode, run, settle, in
+ *             batches as a worker's, a few of them under way at once
  * round_trip  µs from a call to its result, one task at a time, the worker being another fiber
  *
  * The worker here is a loop without children: what is measured is broker, messages and results.
@@ -25,8 +26,9 @@
 #include <unistd.h>
 
 enum {
-        PUBLISHERS = 64,
-        BATCH = 64, /* leased and settled at once */
+        PUBLISHERS = 256,
+        BATCH = 256, /* leased and settled at once */
+        DRAINERS = 4,
 };
 
 SJ_TASK(add, int64_t, (int64_t, a), (int64_t, b))
@@ -109,14 +111,25 @@ static int work_batch(bench *b, sj_arena *arena)
         return r < 0 ? r : n;
 }
 
-static int drain_all(bench *b)
+static int drain(void *arg)
 {
         sj_arena *arena;
         int r = sj_arena_new(&arena);
-        while (r >= 0 && (r = work_batch(b, arena)) > 0)
+        while (r >= 0 && (r = work_batch(arg, arena)) > 0)
                 ;
         sj_arena_free(arena);
         return r;
+}
+
+static int drain_all(bench *b)
+{
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        for (int i = 0; i < DRAINERS; i++) {
+                int r = sj_spawn(s, drain, b, NULL);
+                if (r < 0)
+                        return r;
+        }
+        return sj_scope_join(s);
 }
 
 /* Works until it is cancelled. */
