@@ -83,6 +83,8 @@ static int dumps(void *arg)
         text t = {.bytes = malloc(TEXT)};
         expect(t.bytes != NULL);
         {
+                SJ_SCOPE(outer, sj_after(SJ_SEC), SJ_SHIELD);
+                expect(sj_spawn_named(outer, sleeper, NULL, "of outer", "here.c:8", NULL) == 0);
                 SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
                 expect(sj_spawn(s, inner_parent, c, NULL) == 0);
                 expect(sj_spawn(s, sleeper, NULL, NULL) == 0);
@@ -108,8 +110,9 @@ static int dumps(void *arg)
         at = find_after(at, "waits for sleep, at most 9999");
         at = find_after(at, " ms more, since ");
         at = find_after(at, "\n  fiber \"never_ran\" (");
-        at = find_after(at, "): ready\n");
-        expect(find_after(at, "6 fibers\n") == t.bytes + t.n);
+        at = find_after(at, "): ready");
+        at = find_after(at, "\n  fiber \"of outer\" (here.c:8): waits for sleep");
+        expect(find_after(at, "7 fibers\n") == t.bytes + t.n);
         sj_chan_free(c);
         free(t.bytes);
         return 0;
