@@ -4,15 +4,13 @@
 
 #include <sanjab/exec.h>
 #include <stdio.h>
-#include <threads.h>
 
 enum { CALLS = 4 };
 
 static int nap(void *arg) /* one of 2 s fails */
 {
         int n = *(int *)arg;
-        sj_time t = seconds(n);
-        thrd_sleep(&(struct timespec){t / SJ_SEC, t % SJ_SEC}, NULL);
+        block(n);
         return n == 2 ? -EIO : n;
 }
 

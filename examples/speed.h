@@ -8,6 +8,7 @@
 
 #include <sanjab/time.h>
 #include <stdlib.h>
+#include <time.h>
 
 static inline double example_speed(void)
 {
@@ -20,6 +21,19 @@ static inline double example_speed(void)
 static inline sj_time seconds(double n)
 {
         return (sj_time)(n * (double)SJ_SEC / example_speed());
+}
+
+/* The same for what is said in seconds, as a countdown. */
+static inline double scaled(double n)
+{
+        return n / example_speed();
+}
+
+/* Blocks the thread for n seconds, as a program without fibers does. */
+static inline void block(double n)
+{
+        sj_time t = seconds(n);
+        nanosleep(&(struct timespec){t / SJ_SEC, t % SJ_SEC}, NULL);
 }
 
 /* The seconds that have passed since the moment. */

@@ -7,18 +7,11 @@
 
 #include <sanjab/exec.h>
 #include <stdio.h>
-#include <threads.h>
-
-static void nap(double n)
-{
-        sj_time t = seconds(n);
-        thrd_sleep(&(struct timespec){t / SJ_SEC, t % SJ_SEC}, NULL);
-}
 
 static int greet(void *arg)
 {
         (void)arg;
-        nap(1);
+        block(1);
         return 0;
 }
 
@@ -54,7 +47,7 @@ static int stopped(void)
                 return r;
         sj_time start = sj_now();
         r = sj_thread_pool_submit(pool, count_until, &stop, &done, SJ_NEVER);
-        nap(3.5);
+        block(3.5);
         sj_future_set(&stop, 0, NULL);
         if (r >= 0)
                 r = sj_future_get(&done, NULL, SJ_NEVER);
@@ -66,7 +59,7 @@ static int stopped(void)
 static int work_for_an_hour(void *arg)
 {
         (void)arg;
-        nap(3600);
+        block(3600);
         return 0;
 }
 

@@ -13,12 +13,14 @@ The text must be the same. Of the numbers in it,
 With --exact times must be the same, too: for programs under the simulator.
 """
 import difflib
+import os
 import re
 import subprocess
 import sys
 
 ATTEMPTS = 5
 LIMIT = 60  # seconds: for what hangs
+SLACK = 0.2  # seconds that may be lost anywhere; the example shows them as many times longer
 MEASURED = [(re.compile(r'\b\d+(\.\d+)? (ms|times)\b'), r'N \2'),
             (re.compile(r'\bpid \d+'), 'pid N'),
             (re.compile(r'\bthread \S+'), 'thread N'),
@@ -36,20 +38,20 @@ def same_text(expected, actual):
     return TIME.sub('T s', expected) == TIME.sub('T s', actual)
 
 
-def early_or_late(expected, actual):
+def early_or_late(expected, actual, slack):
     """The pairs of times that differ too much; those of programs with the same text."""
     pairs = zip(map(float, TIME.findall(expected)), map(float, TIME.findall(actual)))
-    return [(e, a) for e, a in pairs if not 0.9 * e - 0.1 <= a <= 2 * e + 2]
+    return [(e, a) for e, a in pairs if not 0.9 * e - 0.1 <= a <= 2 * e + slack]
 
 
-def judge(expected, actual, exact):
+def judge(expected, actual, exact, slack):
     """'' if all is well, else 'text' or 'time'."""
     expected, actual = without_measured(expected), without_measured(actual)
     if actual == expected:
         return ''
     if exact or not same_text(expected, actual):
         return 'text'
-    return 'time' if early_or_late(expected, actual) else ''
+    return 'time' if early_or_late(expected, actual, slack) else ''
 
 
 def difference(expected, actual):
@@ -61,13 +63,15 @@ def difference(expected, actual):
 
 def run(command, expected, exact=False, **more):
     """Runs it until its times are right; None, or what is wrong."""
+    env = more.get('env', os.environ)
+    slack = SLACK * float(env.get('SJ_EXAMPLE_SPEED', 1))
     for _ in range(ATTEMPTS):
         done = subprocess.run(command, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT,
                               **more)
         if done.returncode != 0:
             return f'status {done.returncode}, and it printed:\n{done.stdout}'
-        wrong = judge(expected, done.stdout, exact)
+        wrong = judge(expected, done.stdout, exact, slack)
         if wrong != 'time':
             break
     return f'{wrong} differs:\n{difference(expected, done.stdout)}' if wrong else None
