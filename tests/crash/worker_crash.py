@@ -69,6 +69,7 @@ class World:
         return [c for z in children(self.worker.pid) for c in children(z)]
 
     def kill_one(self, rng):
+        """What was killed, or None: the one that was chosen is not there at the moment."""
         kind = rng.choice(['worker', 'child', 'child', 'producer'])
         if kind == 'worker':
             self.worker.kill()
@@ -76,12 +77,15 @@ class World:
             self.start_worker()
         elif kind == 'child':
             pids = self.descendants()
-            if pids:
-                try:
-                    os.kill(rng.choice(pids), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-        elif self.producer:
+            if not pids:
+                return None
+            try:
+                os.kill(rng.choice(pids), signal.SIGKILL)
+            except ProcessLookupError:
+                return None
+        elif not self.producer or self.producer.poll() is not None:
+            return None
+        else:
             self.producer.kill()
             self.producer.wait()
             self.start_producer()
@@ -145,12 +149,13 @@ def main():
     try:
         world.start_worker()
         world.start_producer()
-        for _ in range(KILLS):
+        while sum(kills.values()) < KILLS:
             time.sleep(rng.uniform(*PAUSE))
             if world.worker.poll() is not None:
                 raise SystemExit(f'the worker has ended by itself: see {folder}/log')
             kind = world.kill_one(rng)
-            kills[kind] = kills.get(kind, 0) + 1
+            if kind:
+                kills[kind] = kills.get(kind, 0) + 1
         world.drain()
         good = judge(world, kills)
     finally:
