@@ -95,9 +95,21 @@ static int put(child *c, const wire_record *record)
         return r;
 }
 
+/*
+ * A task may have closed what was not its own (all descriptors from 3 on, as daemons do). Without
+ * its bell the child would neither hear nor be heard: it leaves, and what it has said is read.
+ */
+static void check_descriptors(const child *c)
+{
+        os_stat ignored;
+        if (os_fstat(c->duplex.bell, &ignored) < 0 || os_fstat(c->duplex.peer_bell, &ignored) < 0)
+                os_exit(EXIT_BROKEN);
+}
+
 static void flush(child *c)
 {
         ring_flush(&c->duplex.out);
+        check_descriptors(c);
         c->flushed = sj_now();
 }
 
@@ -235,7 +247,10 @@ static int run_in_loop(void *arg)
 
 static int run_in_thread(void *arg)
 {
-        return sj_run(run_in_loop, arg);
+        run *r = arg;
+        int error = sj_run(run_in_loop, r);
+        check_descriptors(r->j->c);
+        return error;
 }
 
 static int run_by_pool(run *r)

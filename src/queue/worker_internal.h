@@ -172,6 +172,12 @@ struct worker {
         worker_counts counts;
 };
 
+/* A limit of a task in nanoseconds, 0 for none; what a message asks for may be any number. */
+static inline sj_time worker_limit(double seconds)
+{
+        return seconds > 0 && seconds < 1e9 ? (sj_time)(seconds * (double)SJ_SEC) : 0;
+}
+
 /* worker.c: the worker cannot go on; the first reason is kept. */
 void worker_fail(worker *w, int error, const char *format, ...) SJ_PRINTF(3, 4);
 

@@ -83,11 +83,6 @@ int worker_link_distrust(worker_child *c, int error)
 
 /* ── Writing ─────────────────────────────────────────────────────────────────────────────── */
 
-static sj_time nanoseconds(double seconds)
-{
-        return seconds > 0 && seconds < 1e9 ? (sj_time)(seconds * (double)SJ_SEC) : 0;
-}
-
 static wire_record run_record(const delivery *d)
 {
         static const sj_str no_args = {"[]", 2}, no_kwargs = {"{}", 2};
@@ -95,8 +90,8 @@ static wire_record run_record(const delivery *d)
         return (wire_record){
                 .head = {.kind = WIRE_RUN,
                          .slot = d->slot,
-                         .time = nanoseconds(outcome_soft_time_limit(&d->view)),
-                         .hard = nanoseconds(outcome_time_limit(&d->view)),
+                         .time = worker_limit(outcome_soft_time_limit(&d->view)),
+                         .hard = worker_limit(outcome_time_limit(&d->view)),
                          .expires = d->lease->message.expires.us,
                          .retries = (uint32_t)d->m.retries,
                          .deliveries = d->lease->deliveries,

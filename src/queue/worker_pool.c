@@ -147,7 +147,7 @@ static void child_started(worker_child *c, const zygote_event *event)
 {
         c->pid = event->pid;
         c->pidfd = event->pidfd;
-        if (c->state == CHILD_ENDING)
+        if (c->killed)
                 os_kill(c->pidfd, SIGKILL);
 }
 
@@ -311,6 +311,8 @@ void worker_pool_quit(worker *w)
                 if (c && c->state == CHILD_READY) {
                         c->state = CHILD_ENDING;
                         sj_event_set(&c->work);
+                } else if (c) {
+                        worker_child_kill(c);
                 }
         }
         sj_time limit = sj_after(QUIT_LIMIT);

@@ -246,15 +246,10 @@ static bool is_running(const worker *w, const delivery *d)
                atomic_load(&wire_slots(&d->child->duplex)[d->slot].state) == WIRE_RUNNING;
 }
 
-static sj_time seconds(double s)
-{
-        return s > 0 && s < 1e9 ? (sj_time)(s * (double)SJ_SEC) : 0;
-}
-
 /* In the other pools the child itself ends the task (fibers), or nobody can (threads). */
 static void enforce_limit(worker *w, delivery *d, sj_time now)
 {
-        sj_time hard = seconds(outcome_time_limit(&d->view));
+        sj_time hard = worker_limit(outcome_time_limit(&d->view));
         if (!hard || now - d->begun < hard || w->options.pool != WORKER_PREFORK || d->over_limit)
                 return;
         d->over_limit = true;
@@ -293,8 +288,7 @@ static void tend(worker *w)
                 enforce_limit(w, d, now);
                 if (!d->said_started && now - d->begun >= STARTED_AFTER && !is_silent(d)) {
                         d->said_started = true;
-                        if (!d->note)
-                                worker_note_started(w, d);
+                        worker_note_started(w, d);
                 }
         }
         /* In the other pools nothing waits behind anything. */

@@ -29,7 +29,8 @@ static const char *text_of(delivery *d, sj_str text)
 static int run(worker *w, delivery *d, task_return *ret)
 {
         const sj_task *task = task_registry_find(w->registry, d->m.task, NULL);
-        double soft = outcome_soft_time_limit(&d->view), hard = outcome_time_limit(&d->view);
+        sj_time soft = worker_limit(outcome_soft_time_limit(&d->view));
+        sj_time hard = worker_limit(outcome_time_limit(&d->view));
         sj_task_request request = {
                 .id = text_of(d, d->m.id),
                 .name = text_of(d, d->m.task),
@@ -38,13 +39,14 @@ static int run(worker *w, delivery *d, task_return *ret)
                 .group = text_of(d, d->m.group),
                 .retries = (uint32_t)d->m.retries,
                 .deliveries = d->lease->deliveries,
-                .deadline = soft > 0 ? sj_after((sj_time)(soft * (double)SJ_SEC)) : SJ_NEVER,
+                .deadline = soft ? sj_after(soft) : SJ_NEVER,
                 .app = w->app,
         };
         const task_host host = {.arg = w, .cancelled = is_cancelled, .progress = say_progress};
-        SJ_SCOPE(limit, hard > 0 ? sj_after((sj_time)(hard * (double)SJ_SEC)) : SJ_NEVER, 0);
+        sj_time end = hard ? sj_after(hard) : SJ_NEVER;
+        SJ_SCOPE(limit, end < request.deadline ? end : request.deadline, 0);
         int r = task_run(task, &request, &host, d->m.args, d->m.kwargs, d->arena, ret);
-        if (r >= 0 && hard > 0 && sj_cancelled() && !w->stopping && ret->end == TASK_FAILED)
+        if (r >= 0 && sj_now() >= end && sj_cancelled() && !w->stopping && ret->end == TASK_FAILED)
                 d->over_limit = true;
         return r;
 }

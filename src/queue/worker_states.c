@@ -66,6 +66,7 @@ static void note(worker *w, delivery *d, worker_note *n, int error)
 void worker_note_state(worker *w, delivery *d, sj_str state, sj_str meta)
 {
         worker_note *n = note_new();
+        d->said_started = true; /* it says so, and more */
         if (n)
                 note(w, d, n, outcome_progress(&d->view, state, meta, n->arena, &n->result));
 }

@@ -4,18 +4,14 @@
  * this program itself.
  */
 #include "base/unit.h"
-#include "queue/app.h"
-#include "queue/worker.h"
+#include "queue/worker_bench.h"
 
 #include <sanjab/exec.h>
 #include <sanjab/queue.h>
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-static const sj_time LIMIT = 60 * SJ_SEC;
 
 /* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
 
@@ -78,85 +74,6 @@ SJ_TASK(early, void)
 }
 SJ_TASK_OPTIONS(early, .acks_early = true);
 
-/* ── A worker in a fiber ─────────────────────────────────────────────────────────────────── */
-
-typedef struct bench {
-        broker *broker;
-        sj_app *app;
-        worker *worker;
-        worker_pool_kind pool;
-        int (*test)(struct bench *b);
-        worker_options options;
-} bench;
-
-static int run_worker(void *arg)
-{
-        bench *b = arg;
-        int r = worker_run(b->worker);
-        if (r < 0)
-                print_message("worker: %s\n", worker_error(b->worker));
-        return r;
-}
-
-static int run_bench(void *arg)
-{
-        static const sj_str queue = {"celery", 6};
-        static unsigned number;
-        bench *b = arg;
-        char url[32], error[200];
-        snprintf(url, sizeof(url), "memory:worker-test-%u", ++number);
-        assert_int_equal(broker_open(url, NULL, &b->broker, error, sizeof(error), SJ_NEVER), 0);
-        assert_int_equal(app_new_over(b->broker, NULL, &b->app), 0);
-        b->options.broker = b->broker;
-        b->options.name = "w@test";
-        b->options.queues = &queue;
-        b->options.n_queues = 1;
-        b->options.pool = b->pool;
-        if (!b->options.concurrency)
-                b->options.concurrency = b->pool == WORKER_SOLO ? 1 : 2;
-        assert_int_equal(worker_new(&b->options, &b->worker), 0);
-        int r;
-        {
-                SJ_SCOPE(s, sj_after(LIMIT), 0);
-                sj_fiber *f;
-                assert_int_equal(sj_spawn(s, run_worker, b, &f), 0);
-                r = b->test(b);
-                worker_stop(b->worker, WORKER_STOP_WARM);
-                int ended = sj_join(f, SJ_NEVER);
-                r = r < 0 ? r : ended;
-        }
-        worker_free(b->worker);
-        sj_app_free(b->app);
-        broker_close(b->broker);
-        return r;
-}
-
-/* Runs the test with a worker of each of these pools. */
-static void with_pools(int (*test)(bench *b), unsigned pools)
-{
-        for (unsigned pool = WORKER_PREFORK; pool <= WORKER_SOLO; pool++) {
-                if (!(pools & (1u << pool)))
-                        continue;
-                bench b = {.pool = (worker_pool_kind)pool, .test = test};
-                int r = sj_run(run_bench, &b);
-                if (r < 0)
-                        print_message("with pool %u: %s\n", pool, sj_strerror(r));
-                assert_int_equal(r, 0);
-        }
-}
-
-enum {
-        ALL = 15,
-        CHILDREN = 7,
-        PREFORK = 1 << WORKER_PREFORK,
-        FIBERS = 1 << WORKER_FIBERS_POOL,
-};
-
-static int outcome_of(const sj_result *result, sj_arena *arena, sj_outcome *ret)
-{
-        return sj_result_get(result, arena, ret, sj_after(LIMIT / 2));
-}
-
 /* ── Tests ───────────────────────────────────────────────────────────────────────────────── */
 
 enum { MANY = 500 };
@@ -171,7 +88,7 @@ static int many_multiplications(bench *b)
                 assert_int_equal(multiply_delay(b->app, i, 2, &results[i]), 0);
         for (int i = 0; i < MANY; i++) {
                 int64_t value = -1;
-                assert_int_equal(outcome_of(&results[i], arena, &outcome), 0);
+                assert_int_equal(bench_outcome(&results[i], arena, &outcome), 0);
                 assert_string_equal(outcome.state_name, "SUCCESS");
                 assert_int_equal(sj_json_int(outcome.value, &value), 0);
                 assert_int_equal(value, 2 * i);
@@ -183,37 +100,25 @@ static int many_multiplications(bench *b)
 static void tasks_are_run_and_their_results_kept(void **state)
 {
         (void)state;
-        with_pools(many_multiplications, ALL);
-}
-
-static int expect_failure(bench *b, const sj_result *result, const char *type)
-{
-        (void)b;
-        sj_arena *arena;
-        sj_outcome outcome;
-        assert_int_equal(sj_arena_new(&arena), 0);
-        assert_int_equal(outcome_of(result, arena, &outcome), 0);
-        assert_string_equal(outcome.state_name, "FAILURE");
-        assert_string_equal(outcome.error.type, type);
-        sj_arena_free(arena);
-        return 0;
+        bench_with_pools(many_multiplications, POOLS_ALL);
 }
 
 static int calls_what_is_wrong(bench *b)
 {
         sj_result result;
         assert_int_equal(sj_send_task(b->app, "nobody", "[]", NULL, NULL, &result), 0);
-        expect_failure(b, &result, "NotRegistered");
+        bench_expect_failure(&result, "NotRegistered");
         assert_int_equal(sj_send_task(b->app, "multiply", "[1]", NULL, NULL, &result), 0);
-        expect_failure(b, &result, "TypeError");
+        bench_expect_failure(&result, "TypeError");
         assert_int_equal(sj_send_task(b->app, "multiply", "[1, \"x\"]", NULL, NULL, &result), 0);
-        return expect_failure(b, &result, "TypeError");
+        bench_expect_failure(&result, "TypeError");
+        return 0;
 }
 
 static void wrong_names_and_arguments_are_failures(void **state)
 {
         (void)state;
-        with_pools(calls_what_is_wrong, ALL);
+        bench_with_pools(calls_what_is_wrong, POOLS_ALL);
 }
 
 static int crashes(bench *b)
@@ -225,9 +130,9 @@ static int crashes(bench *b)
         sj_arena *arena;
         sj_outcome outcome;
         assert_int_equal(sj_arena_new(&arena), 0);
-        assert_int_equal(outcome_of(&after, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&after, arena, &outcome), 0);
         assert_string_equal(outcome.state_name, "SUCCESS");
-        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&result, arena, &outcome), 0);
         assert_string_equal(outcome.state_name, "FAILURE");
         const broker_dead *dead;
         assert_int_equal(
@@ -242,33 +147,35 @@ static int crashes(bench *b)
 static void a_task_that_kills_its_child_is_dead_after_its_deliveries(void **state)
 {
         (void)state;
-        with_pools(crashes, CHILDREN);
+        bench_with_pools(crashes, POOLS_CHILDREN);
 }
 
 static int runs_too_long(bench *b)
 {
         sj_result result;
         assert_int_equal(hang_delay(b->app, &result), 0);
-        return expect_failure(b, &result, "TimeLimitExceeded");
+        bench_expect_failure(&result, "TimeLimitExceeded");
+        return 0;
 }
 
 static void a_task_over_its_limit_is_killed(void **state)
 {
         (void)state;
-        with_pools(runs_too_long, PREFORK);
+        bench_with_pools(runs_too_long, POOLS_PREFORK);
 }
 
 static int naps_too_long(bench *b)
 {
         sj_result result;
         assert_int_equal(nap_apply_async(b->app, &(sj_call){.time_limit = 0.1}, &result, 50), 0);
-        return expect_failure(b, &result, "TimeLimitExceeded");
+        bench_expect_failure(&result, "TimeLimitExceeded");
+        return 0;
 }
 
 static void a_fiber_over_its_limit_is_cancelled(void **state)
 {
         (void)state;
-        with_pools(naps_too_long, FIBERS);
+        bench_with_pools(naps_too_long, POOLS_FIBERS);
 }
 
 static int retries(bench *b)
@@ -279,7 +186,7 @@ static int retries(bench *b)
         int64_t value = 0;
         assert_int_equal(stubborn_delay(b->app, &result), 0);
         assert_int_equal(sj_arena_new(&arena), 0);
-        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&result, arena, &outcome), 0);
         assert_string_equal(outcome.state_name, "SUCCESS");
         assert_int_equal(sj_json_int(outcome.value, &value), 0);
         sj_arena_free(arena);
@@ -289,7 +196,7 @@ static int retries(bench *b)
 static void retries_come_to_their_end(void **state)
 {
         (void)state;
-        with_pools(retries, ALL);
+        bench_with_pools(retries, POOLS_ALL);
 }
 
 static int revokes(bench *b)
@@ -304,7 +211,7 @@ static int revokes(bench *b)
                 assert_int_equal(sj_result_state(&result, arena, &outcome, SJ_NEVER), 0);
         } while (outcome.state != SJ_STARTED);
         assert_int_equal(sj_result_revoke(&result, SJ_NEVER), 0);
-        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&result, arena, &outcome), 0);
         sj_arena_free(arena);
         return 0;
 }
@@ -316,7 +223,7 @@ static void a_running_task_hears_of_its_revocation(void **state)
                 bench b = {.pool = (worker_pool_kind)pool,
                            .test = revokes,
                            .options = {.lease = SJ_SEC}};
-                assert_int_equal(sj_run(run_bench, &b), 0);
+                assert_int_equal(sj_run(bench_run, &b), 0);
         }
 }
 
@@ -329,11 +236,11 @@ static int has_children_of_its_own(bench *b)
         int64_t value = 0;
         assert_int_equal(parent_delay(b->app, &result), 0);
         assert_int_equal(sj_arena_new(&arena), 0);
-        assert_int_equal(outcome_of(&result, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&result, arena, &outcome), 0);
         assert_string_equal(outcome.state_name, "SUCCESS");
         assert_int_equal(sj_json_string(outcome.value, &id), 0);
         snprintf(child.id, sizeof(child.id), "%.*s", SJ_STR_ARG(id));
-        assert_int_equal(outcome_of(&child, arena, &outcome), 0);
+        assert_int_equal(bench_outcome(&child, arena, &outcome), 0);
         assert_int_equal(sj_json_int(outcome.value, &value), 0);
         sj_arena_free(arena);
         return value == 42 ? 0 : -EIO;
@@ -342,36 +249,21 @@ static int has_children_of_its_own(bench *b)
 static void a_task_may_send_tasks(void **state)
 {
         (void)state;
-        with_pools(has_children_of_its_own, ALL);
+        bench_with_pools(has_children_of_its_own, POOLS_ALL);
 }
 
 static int acknowledges_early(bench *b)
 {
         sj_result result;
         assert_int_equal(early_delay(b->app, &result), 0);
-        return expect_failure(b, &result, "ValueError");
+        bench_expect_failure(&result, "ValueError");
+        return 0;
 }
 
 static void a_task_acknowledged_early_has_its_result(void **state)
 {
         (void)state;
-        with_pools(acknowledges_early, ALL);
-}
-
-static uint64_t waiting(bench *b, uint64_t *ret_leased)
-{
-        sj_arena *arena;
-        const broker_depth *depths;
-        uint64_t ready = 0;
-        *ret_leased = 0;
-        assert_int_equal(sj_arena_new(&arena), 0);
-        int n = broker_queues(b->broker, arena, &depths, SJ_NEVER);
-        for (int i = 0; i < n; i++) {
-                ready += depths[i].ready + depths[i].delayed;
-                *ret_leased += depths[i].leased;
-        }
-        sj_arena_free(arena);
-        return ready;
+        bench_with_pools(acknowledges_early, POOLS_ALL);
 }
 
 static int stops_cold(bench *b)
@@ -380,20 +272,20 @@ static int stops_cold(bench *b)
         uint64_t leased = 0;
         for (int i = 0; i < 20; i++)
                 assert_int_equal(nap_delay(b->app, 100, &result), 0);
-        while (waiting(b, &leased), leased == 0)
+        while (bench_waiting(b, &leased), leased == 0)
                 sj_sleep(10 * SJ_MS);
         sj_sleep(100 * SJ_MS);
         worker_stop(b->worker, WORKER_STOP_COLD);
         while (worker_count(b->worker).held > 0)
                 sj_sleep(10 * SJ_MS);
-        uint64_t ready = waiting(b, &leased);
+        uint64_t ready = bench_waiting(b, &leased);
         return ready == 20 && leased == 0 ? 0 : -EIO;
 }
 
 static void a_cold_stop_gives_all_back(void **state)
 {
         (void)state;
-        with_pools(stops_cold, ALL);
+        bench_with_pools(stops_cold, POOLS_ALL);
 }
 
 static int stops_warm(bench *b)
@@ -402,21 +294,21 @@ static int stops_warm(bench *b)
         uint64_t leased = 0;
         for (int i = 0; i < 10; i++)
                 assert_int_equal(nap_delay(b->app, 0.3, &result[i]), 0);
-        while (waiting(b, &leased), leased == 0)
+        while (bench_waiting(b, &leased), leased == 0)
                 sj_sleep(10 * SJ_MS);
         sj_sleep(50 * SJ_MS);
         worker_stop(b->worker, WORKER_STOP_WARM);
         while (worker_count(b->worker).held > 0)
                 sj_sleep(10 * SJ_MS);
         worker_counts counts = worker_count(b->worker);
-        uint64_t ready = waiting(b, &leased);
+        uint64_t ready = bench_waiting(b, &leased);
         return leased == 0 && counts.succeeded >= 1 && ready + counts.succeeded == 10 ? 0 : -EIO;
 }
 
 static void a_warm_stop_waits_for_what_runs(void **state)
 {
         (void)state;
-        with_pools(stops_warm, ALL);
+        bench_with_pools(stops_warm, POOLS_ALL);
 }
 
 static int second_of_the_name(bench *b)
@@ -434,7 +326,7 @@ static int second_of_the_name(bench *b)
 static void two_workers_of_one_name_are_refused(void **state)
 {
         (void)state;
-        with_pools(second_of_the_name, PREFORK);
+        bench_with_pools(second_of_the_name, POOLS_PREFORK);
 }
 
 int main(int argc, char **argv)
