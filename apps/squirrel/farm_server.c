@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "farm_server.h"
 
+#include "dump.h"
+
 #include <sanjab/http.h>
 
 #include <signal.h>
@@ -66,17 +68,12 @@ static int serve(void *arg)
                              &(sj_http_serve_options){.connections = SITE_CONNECTIONS});
 }
 
-static void print_dump(void *arg, const char *text, size_t n)
-{
-        fwrite(text, 1, n, arg);
-}
-
 /* SIGUSR1 shows all fibers; the others are the end. */
 static int await_stop(sj_signals *signals)
 {
         int r;
         while ((r = sj_signals_next(signals, SJ_NEVER)) == SIGUSR1)
-                sj_dump(print_dump, stderr);
+                dump_fibers();
         return r;
 }
 

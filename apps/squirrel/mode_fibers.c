@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One site after the other, and a fiber for each site: both in one loop, with one session. */
+#include "dump.h"
 #include "mode.h"
 
 #include <stdlib.h>
@@ -47,7 +48,13 @@ static int run_in_loop(void *arg)
         int r = sj_http_session_new(&options, &s.session);
         if (r < 0)
                 return r;
-        r = fibers == 1 ? check_rest(&s) : check_at_once(&s, fibers);
+        {
+                SJ_SCOPE(aside, SJ_NEVER, SJ_COLLECT);
+                sj_spawn(aside, dump_on_request, NULL, NULL); /* without it the checks go on */
+                r = fibers == 1 ? check_rest(&s) : check_at_once(&s, fibers);
+                sj_scope_cancel(aside);
+                sj_scope_join(aside);
+        }
         sj_http_session_free(s.session);
         return r;
 }

@@ -183,21 +183,43 @@ def test_a_port_in_use_is_told():
         expect_fault(run('farm', '--port', port, 'farm'), port, 'in use')
 
 
-def test_a_farm_shows_its_fibers_on_request():
-    def dump():
-        farm.process.send_signal(signal.SIGUSR1)
-        text = b''
-        while not text.endswith(b' fibers\n'):
-            line = farm.process.stderr.readline()
-            assert line, text
-            text += line
-        return text
+def dump_of(process):
+    """What the process says of its fibers, when it is asked to."""
+    process.send_signal(signal.SIGUSR1)
+    text = b''
+    while not text.endswith(b' fibers\n'):
+        line = process.stderr.readline()
+        assert line, text
+        text += line
+    return text
 
+
+def test_a_farm_shows_its_fibers_on_request():
     with Farm() as farm:
-        text = eventually(lambda: b'waits for' in (text := dump()) and text, 'a farm at rest')
+        text = eventually(lambda: b'waits for' in (text := dump_of(farm.process)) and text,
+                          'a farm at rest')
         assert b'fiber "serve"' in text, text
         assert farm.check().returncode == 1
     assert farm.status == 0
+
+
+def test_a_check_shows_its_fibers_on_request():
+    def takes_the_signal():
+        status = pathlib.Path(f'/proc/{check.pid}/status').read_text()
+        blocked = int(status.split('SigBlk:')[1].split()[0], 16)
+        return blocked >> (signal.SIGUSR1 - 1) & 1
+
+    with Farm() as farm:
+        for mode, what in (('serial', b'run_in_loop'), ('fibers', b'check_rest')):
+            check = subprocess.Popen([SQUIRREL, 'check', '--mode', mode, '--timeout', '2', 'sites'],
+                                     cwd=FOLDER, env=farm.env, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            eventually(takes_the_signal, 'the check takes SIGUSR1')
+            text = eventually(lambda: b'waits for' in (text := dump_of(check)) and text,
+                              'a check that waits')
+            assert what in text, text
+            assert check.wait(60) == 1
+            check.stderr.close()
 
 
 def test_a_wrong_command_line_is_told():
