@@ -369,6 +369,7 @@ int worker_run(worker *w)
                 worker_pool_close(w);
         leave_name(w);
         if (r < 0 && w->error[0] == '\0')
-                snprintf(w->error, sizeof(w->error), "the worker cannot work: %s", sj_strerror(r));
+                snprintf(w->error, sizeof(w->error), "the worker cannot work: %s%s", sj_strerror(r),
+                         r == -EAGAIN ? ": see ulimit -u" : "");
         return w->failure ? w->failure : r;
 }
