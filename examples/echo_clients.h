@@ -8,15 +8,16 @@
 
 #include "speed.h"
 
+#include <pthread.h>
 #include <sanjab/net.h>
 #include <stdio.h>
-#include <threads.h>
 
 enum { ECHO_CLIENTS = 3 };
 
 typedef struct echo_clients {
         uint16_t port;
-        thrd_t thread;
+        int result;
+        pthread_t thread;
 } echo_clients;
 
 static inline int echo_ask(sj_stream *s)
@@ -57,22 +58,24 @@ static inline int echo_clients_fiber(void *arg)
         return sj_scope_join(s);
 }
 
-static inline int echo_clients_run(void *arg)
+static inline void *echo_clients_run(void *arg)
 {
-        return sj_run(echo_clients_fiber, arg);
+        echo_clients *c = arg;
+        c->result = sj_run(echo_clients_fiber, c);
+        return NULL;
 }
 
 static inline int echo_clients_start(echo_clients *c, uint16_t port)
 {
         c->port = port;
-        return thrd_create(&c->thread, echo_clients_run, c) == thrd_success ? 0 : -EAGAIN;
+        return -pthread_create(&c->thread, NULL, echo_clients_run, c);
 }
 
 /* Their first failure, or 0. */
 static inline int echo_clients_join(echo_clients *c)
 {
-        int r;
-        return thrd_join(c->thread, &r) == thrd_success ? r : -EINVAL;
+        pthread_join(c->thread, NULL);
+        return c->result;
 }
 
 #endif

@@ -2,9 +2,9 @@
 /* A future is asked before and after it is set: by a fiber, then by another thread. */
 #include "speed.h"
 
+#include <pthread.h>
 #include <sanjab/fiber.h>
 #include <stdio.h>
-#include <threads.h>
 
 static int set_later(void *arg)
 {
@@ -12,9 +12,10 @@ static int set_later(void *arg)
         return r < 0 ? r : sj_future_set(arg, 42, NULL);
 }
 
-static int set_in_thread(void *arg)
+static void *set_in_thread(void *arg)
 {
-        return sj_future_set(arg, 43, "from another thread"); /* a value may go with the result */
+        sj_future_set(arg, 43, "from another thread"); /* a value may go with the result */
+        return NULL;
 }
 
 static const char *done(const sj_future *f)
@@ -37,12 +38,13 @@ static int main_fiber(void *arg)
 
         sj_future g = SJ_FUTURE_INIT;
         void *value;
-        thrd_t thread;
-        if (thrd_create(&thread, set_in_thread, &g) != thrd_success)
-                return -EAGAIN;
+        pthread_t thread;
+        r = -pthread_create(&thread, NULL, set_in_thread, &g);
+        if (r < 0)
+                return r;
         result = sj_future_get(&g, &value, SJ_NEVER);
         printf("done? %s, %d %s\n", done(&g), result, (const char *)value);
-        thrd_join(thread, NULL); /* g lives until its setter has returned */
+        pthread_join(thread, NULL); /* g lives until its setter has returned */
         return 0;
 }
 

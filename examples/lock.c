@@ -8,7 +8,7 @@
 #include <sanjab/fiber.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <threads.h>
+#include <unistd.h>
 
 typedef struct desk {
         const char *name;
@@ -62,7 +62,7 @@ static int fiber_counted_give(void)
 }
 static int thread_pause(void)
 {
-        return thrd_sleep(&(struct timespec){.tv_nsec = 10 * SJ_MS}, NULL);
+        return usleep(10000);
 }
 static int fiber_pause(void)
 {
@@ -113,16 +113,29 @@ static int sell_pairs(void *arg)
         return r;
 }
 
+typedef struct booth {
+        sj_fn *seller;
+        desk *desk;
+        int result;
+} booth;
+
+static void *open_booth(void *arg)
+{
+        booth *b = arg;
+        b->result = b->seller(b->desk);
+        return NULL;
+}
+
 static int two_threads(sj_fn *seller, desk *d)
 {
-        thrd_t threads[2];
-        int results[2] = {0};
+        pthread_t threads[2];
+        booth booths[2] = {{seller, d, 0}, {seller, d, 0}};
         for (int i = 0; i < 2; i++)
-                if (thrd_create(&threads[i], seller, d) != thrd_success)
+                if (pthread_create(&threads[i], NULL, open_booth, &booths[i]) != 0)
                         abort();
         for (int i = 0; i < 2; i++)
-                thrd_join(threads[i], &results[i]);
-        return results[0];
+                pthread_join(threads[i], NULL);
+        return booths[0].result;
 }
 
 static int two_fibers(sj_fn *seller, desk *d)
