@@ -329,6 +329,9 @@ int sqlite_open(const char *path, const sqlite_options *options, sqlite_db **ret
                 if (r == -ETIMEDOUT)
                         snprintf(error, size, "%s is locked by another program", path);
         }
+        if (r == -EAGAIN)
+                snprintf(error, size,
+                         "%s needs a thread, and no more can be started: see ulimit -u", path);
         if (r < 0) {
                 sqlite_close(db);
                 return r;
