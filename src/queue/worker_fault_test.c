@@ -414,7 +414,7 @@ static int stops_at_once(bench *b)
         static unsigned yields;
         for (unsigned i = 0; i < yields; i++)
                 sj_yield();
-        yields = yields * 2 + 1;
+        yields = (yields * 2 + 1) & 255;
         sj_result result;
         assert_int_equal(multiply_delay(b->app, 1, 1, &result), 0);
         worker_stop(b->worker, yields & 8 ? WORKER_STOP_COLD : WORKER_STOP_WARM);
