@@ -3,7 +3,7 @@
 #include "tasks.h"
 #include "check.h"
 
-/* The result lives as long as its arena, which the next run of this thread's task gives back. */
+/* The value lives in the arena of the call, which is freed when the value has been copied. */
 static int describe(sj_arena *arena, const check *c, const sj_json **ret)
 {
         const sj_str names[] = {SJ_STR("up"), SJ_STR("status"), SJ_STR("took_us"), SJ_STR("why")};
