@@ -8,6 +8,8 @@
  *   settle   tells the broker in groups how deliveries have ended
  *   renew    renews what is held, hears of revocations
  *   tend     time limits, STARTED, deliveries stuck behind a long one
+ *   states   stores states that are no ends, the last of each delivery
+ *   turns    hands out what a rate limit has held up
  *   beat     keeps the worker's name
  *   pool     hears the zygote: children that start and end
  *   and for each child a reader and a writer of its rings
@@ -16,9 +18,9 @@
  * load the tasks, and say by a manifest what they have. With the pool SOLO, the stated exception,
  * there is no child: the controller loads the tasks and runs one at a time.
  *
- *   delivery:  leased ─► decoded ─► queued at a child ─► running ─► ended ─► settled
- *                           │              └─ recalled ─┐               ▲
- *                           └─ not to be run ───────────┴───────────────┘
+ *   delivery:  leased ─► decoded ─► its turn ─► queued at a child ─► running ─► ended ─► settled
+ *                           │          └─ later ──┐  └─ recalled ─┐               ▲
+ *                           └─ not to be run ─────┴───────────────┴───────────────┘
  */
 #ifndef SANJAB_QUEUE_WORKER_H
 #define SANJAB_QUEUE_WORKER_H
@@ -67,9 +69,11 @@ int worker_new(const worker_options *options, worker **ret);
 void worker_free(worker *w);
 
 /*
- * Works until it is stopped. In a fiber. 0: it was stopped, and nothing is left with it. Errors,
- * with a sentence by worker_error: -EEXIST another worker has the name; -EBADMSG the tasks cannot
- * be loaded; -EPERM no sj_boot in main; those of the broker.
+ * Works until it is stopped. In a fiber. If another worker has its name it waits, at most for
+ * WORKER_NODE_TTL, to see whether that one lives: one that was killed leaves its name behind. 0: it
+ * was stopped, and nothing is left with it. Errors, with a sentence by worker_error: -EEXIST
+ * another worker has the name; -EBADMSG the tasks cannot be loaded; -EPERM no sj_boot in main;
+ * those of the broker.
  */
 int worker_run(worker *w);
 const char *worker_error(const worker *w);

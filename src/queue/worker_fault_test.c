@@ -26,7 +26,13 @@ SJ_TASK(multiply, int64_t, (int64_t, a), (int64_t, b))
 
 SJ_TASK(leave, void, (int64_t, status))
 {
+        (void)self;
+#ifdef __SANITIZE_ADDRESS__
+        /* What other fibers hold looks like leaks to it. */
+        quick_exit((int)status);
+#else
         exit((int)status);
+#endif
 }
 SJ_TASK_OPTIONS(leave, .max_deliveries = 2);
 
