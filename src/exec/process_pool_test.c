@@ -628,11 +628,11 @@ static rlim_t address_space(int pid)
         return (rlim_t)pages * 4096;
 }
 
-/* TSan's own bookkeeping does not survive a limit on its address space. */
-#if defined(__SANITIZE_THREAD__)
+/* The sanitizers' own bookkeeping does not survive a limit on its address space. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { ADDRESS_SPACE_CAN_BE_LIMITED = false };
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
 enum { ADDRESS_SPACE_CAN_BE_LIMITED = false };
 #else
 enum { ADDRESS_SPACE_CAN_BE_LIMITED = true };
