@@ -222,7 +222,7 @@ typedef struct broker_settlement {
         const broker_lease *lease;
         broker_verdict verdict;
         sj_str reason;                /* DEAD: a sentence part */
-        const broker_message *next;   /* RETRY; REQUEUE: its eta counts alone, or NULL */
+        const broker_message *next;   /* RETRY; REQUEUE, RETURN: its eta alone, or NULL */
         const broker_result *results; /* stored by the rule of broker_result_put */
         size_t n_results;
         const broker_message *follow_ups; /* published; one whose id is in the broker is left out */

@@ -121,15 +121,19 @@ static int exhausted(outcome_plan *p, broker_settlement *ret)
         return die(p, "billiard.exceptions", "WorkerLostError", text, text, ret);
 }
 
-/* Put back for others, a little later each time; the limit of deliveries bounds it. */
+#define SHARED_PAUSE 1000000 /* microseconds until it is ready again */
+
+/*
+ * Put back for others, who have a moment to take it. It was no delivery: with the same worker
+ * meeting it a few times by chance, it would be dead before one that knows it has come by.
+ */
 static int put_back(outcome_plan *p, broker_settlement *ret)
 {
         broker_message *next = sj_arena_alloc(p->arena, sizeof(*next));
         if (!next)
                 return -ENOMEM;
-        *next = (broker_message){
-                .eta = {p->context->now.us + p->delivery->lease->deliveries * 1000000LL}};
-        int r = finish(p, BROKER_REQUEUE, ret);
+        *next = (broker_message){.eta = {p->context->now.us + SHARED_PAUSE}};
+        int r = finish(p, BROKER_RETURN, ret);
         ret->next = next;
         return r;
 }
@@ -138,7 +142,8 @@ static int unknown(outcome_plan *p, broker_settlement *ret)
 {
         sj_str name = p->delivery->m->task;
         char text[SJ_TASK_NAME_MAX + 1], reason[SJ_TASK_NAME_MAX + 32];
-        if (p->context->shared)
+        if (p->context->shared &&
+            p->context->now.us - p->delivery->lease->published.us < OUTCOME_SHARED_PATIENCE)
                 return put_back(p, ret);
         snprintf(text, sizeof(text), "%.*s", SJ_STR_ARG(name));
         snprintf(reason, sizeof(reason), "no task is named '%s'", text);

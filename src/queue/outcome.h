@@ -25,6 +25,9 @@
 #include "queue/message.h"
 #include "queue/task.h"
 
+/* How long after its publish a name that we do not know is put back for others: microseconds. */
+#define OUTCOME_SHARED_PATIENCE ((int64_t)600 * 1000000)
+
 typedef struct outcome_context {
         sj_wall now;
         sj_str worker;   /* the node's name, "worker1@host" */

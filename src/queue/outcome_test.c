@@ -579,14 +579,15 @@ static void on_a_shared_queue_an_unknown_name_is_put_back_for_others(void **stat
         trial_begin(&t, "{}");
         t.delivery.info = NULL;
         t.context.shared = true;
-        t.lease.deliveries = 2;
+        t.lease.published = (sj_wall){NOW - OUTCOME_SHARED_PATIENCE + 1};
         assert_int_equal(before(&t), 1);
-        assert_int_equal(t.s.verdict, BROKER_REQUEUE);
+        assert_int_equal(t.s.verdict, BROKER_RETURN);
         assert_int_equal(t.s.n_results, 0);
-        assert_true(t.s.next->eta.us == NOW + 2000000);
-        t.lease.fate = BROKER_EXHAUSTED;
+        assert_true(t.s.next->eta.us == NOW + 1000000);
+        t.lease.published.us--;
         assert_int_equal(before(&t), 1);
         assert_int_equal(t.s.verdict, BROKER_DEAD);
+        assert_non_null(strstr(t.s.results[0].content.data, "NotRegistered"));
 }
 
 static void an_unreadable_message_is_dead_with_its_reason(void **state)
