@@ -36,7 +36,7 @@ int worker_new(const worker_options *options, worker **ret)
         if (!w)
                 return -ENOMEM;
         w->options = *options;
-        if (!w->options.concurrency)
+        if (!w->options.concurrency || w->options.pool == WORKER_SOLO)
                 w->options.concurrency = default_concurrency(w->options.pool);
         if (!w->options.lease)
                 w->options.lease = BROKER_LEASE_DEFAULT;
