@@ -5,6 +5,7 @@
  */
 #include "base/unit.h"
 #include "queue/worker_bench.h"
+#include "queue/worker_wire.h"
 
 #include <sanjab/exec.h>
 #include <sanjab/queue.h>
@@ -329,6 +330,54 @@ static void two_workers_of_one_name_are_refused(void **state)
         bench_with_pools(second_of_the_name, POOLS_PREFORK);
 }
 
+static int sends_by_routes(bench *b)
+{
+        sj_result result;
+        sj_arena *arena;
+        const broker_depth *depths;
+        assert_int_equal(parent_delay(b->app, &result), 0);
+        bench_expect_state(&result, "SUCCESS");
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(broker_queues(b->broker, arena, &depths, SJ_NEVER), 1);
+        assert_int_equal(depths[0].queue.n, strlen("elsewhere"));
+        assert_memory_equal(depths[0].queue.data, "elsewhere", strlen("elsewhere"));
+        assert_int_equal(depths[0].ready, 1);
+        sj_arena_free(arena);
+        return 0;
+}
+
+static void what_a_task_sends_goes_by_the_workers_routes(void **state)
+{
+        (void)state;
+        static const sj_route routes[] = {{"other.*", "nowhere"}, {"mul*", "elsewhere"}};
+        static const sj_app_options app = {
+                .routes = routes, .n_routes = 2, .default_queue = "rest"};
+        for (unsigned pool = WORKER_PREFORK; pool <= WORKER_SOLO; pool++) {
+                bench b = {.pool = (worker_pool_kind)pool,
+                           .test = sends_by_routes,
+                           .options = {.app = &app}};
+                assert_int_equal(sj_run(bench_run, &b), 0);
+        }
+}
+
+static void routes_that_make_no_sense_are_refused(void **state)
+{
+        (void)state;
+        static const sj_str texts[] = {
+                {"", 0}, {"a", 1}, {"\0a", 2}, {"\0a\0", 3}, {"q\0a\0b\0c\0", 8}};
+        sj_arena *arena;
+        sj_app_options options;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+                assert_int_equal(wire_read_routes(texts[i], arena, &options), -EPROTO);
+        assert_int_equal(wire_read_routes((sj_str){"\0a\0b\0", 5}, arena, &options), 0);
+        assert_null(options.default_queue);
+        assert_int_equal(options.n_routes, 1);
+        assert_string_equal(options.routes[0].pattern, "a");
+        assert_string_equal(options.routes[0].queue, "b");
+        sj_arena_free(arena);
+}
+
 int main(int argc, char **argv)
 {
         sj_boot(argc, argv);
@@ -341,6 +390,8 @@ int main(int argc, char **argv)
                 cmocka_unit_test(retries_come_to_their_end),
                 cmocka_unit_test(a_running_task_hears_of_its_revocation),
                 cmocka_unit_test(a_task_may_send_tasks),
+                cmocka_unit_test(what_a_task_sends_goes_by_the_workers_routes),
+                cmocka_unit_test(routes_that_make_no_sense_are_refused),
                 cmocka_unit_test(a_task_acknowledged_early_has_its_result),
                 cmocka_unit_test(a_cold_stop_gives_all_back),
                 cmocka_unit_test(a_warm_stop_waits_for_what_runs),
