@@ -173,26 +173,30 @@ static sj_time app_deadline(sj_time asked)
         return scope != SJ_NEVER ? scope : sj_after(SJ_PUBLISH_DEADLINE);
 }
 
-static int app_publish(sj_app *app, sj_arena *arena, message *m, const broker_message *more,
-                       sj_time deadline, sj_result *ret)
+/* The envelope, and what the broker has to know of it, beside what is there. */
+static int app_encode(sj_app *app, sj_arena *arena, message *m, broker_message *b)
 {
-        broker_message b = *more;
-        broker_published published;
         m->origin = app->origin;
         if (!m->reply_to.n)
                 m->reply_to = sj_str_of(app->reply_to);
         if (!m->routing_key.n)
                 m->routing_key = app_route(app, m->task);
-        int r = message_encode(arena, m, &b.envelope);
+        int r = message_encode(arena, m, &b->envelope);
         if (r < 0)
                 return r;
-        b.id = m->id;
-        b.queue = m->routing_key;
-        b.task = m->task;
-        b.priority = (int)(m->priority < BROKER_PRIORITY_MAX ? m->priority : BROKER_PRIORITY_MAX);
-        b.eta = m->eta;
-        b.expires = m->expires;
-        r = broker_publish(app->b, &b, 1, &published, app_deadline(deadline));
+        b->id = m->id;
+        b->queue = m->routing_key;
+        b->task = m->task;
+        b->priority = (int)(m->priority < BROKER_PRIORITY_MAX ? m->priority : BROKER_PRIORITY_MAX);
+        b->eta = m->eta;
+        b->expires = m->expires;
+        return 0;
+}
+
+static int app_publish(sj_app *app, const broker_message *b, sj_time deadline, sj_result *ret)
+{
+        broker_published published;
+        int r = broker_publish(app->b, b, 1, &published, app_deadline(deadline));
         if (r == 0 && ret) {
                 ret->app = app;
                 memcpy(ret->id, published.id, sizeof(ret->id));
@@ -200,40 +204,49 @@ static int app_publish(sj_app *app, sj_arena *arena, message *m, const broker_me
         return r;
 }
 
-static int app_send(sj_app *app, sj_arena *arena, const call_request *q, sj_result *ret)
+static int app_make(sj_app *app, sj_arena *arena, const call_request *q, broker_message *ret)
 {
         const sj_call *c = q->call;
         double key_for = c->key ? c->key_for : q->options->idempotent_for;
         message m;
-        broker_message more = {
+        *ret = (broker_message){
                 .max_deliveries =
                         c->max_deliveries ? c->max_deliveries : q->options->max_deliveries,
                 .key_for = key_for > 0 && key_for < 9e9 ? (sj_time)(key_for * 1e9) : 0,
         };
-        int r = call_message(arena, q, sj_wall_now(), &m, &more.key);
+        int r = call_message(arena, q, sj_wall_now(), &m, &ret->key);
         if (r < 0)
                 return r;
         m.routing_key = sj_str_of(c->queue ? c->queue : q->options->queue);
-        return app_publish(app, arena, &m, &more, c->deadline, ret);
+        return app_encode(app, arena, &m, ret);
 }
 
 static const sj_call no_call;
 static const sj_task_options no_options;
 
+int app_message(sj_app *app, sj_arena *arena, const app_task *task, broker_message *ret)
+{
+        call_request q = {.task = sj_str_of(task->name),
+                          .call = task->call ? task->call : &no_call,
+                          .options = &no_options};
+        int r = call_parse(arena, task->args, SJ_JSON_ARRAY, &q.args);
+        if (r == 0)
+                r = call_parse(arena, task->kwargs, SJ_JSON_OBJECT, &q.kwargs);
+        return r < 0 ? r : app_make(app, arena, &q, ret);
+}
+
 int sj_send_task(sj_app *app, const char *name, const char *args, const char *kwargs,
                  const sj_call *call, sj_result *ret)
 {
+        const app_task task = {.name = name, .args = args, .kwargs = kwargs, .call = call};
         sj_arena *arena;
+        broker_message b;
         int r = sj_arena_new(&arena);
         if (r < 0)
                 return r;
-        call_request q = {
-                .task = sj_str_of(name), .call = call ? call : &no_call, .options = &no_options};
-        r = call_parse(arena, args, SJ_JSON_ARRAY, &q.args);
+        r = app_message(app, arena, &task, &b);
         if (r == 0)
-                r = call_parse(arena, kwargs, SJ_JSON_OBJECT, &q.kwargs);
-        if (r == 0)
-                r = app_send(app, arena, &q, ret);
+                r = app_publish(app, &b, call ? call->deadline : 0, ret);
         sj_arena_free(arena);
         return r;
 }
@@ -242,6 +255,7 @@ int sj_task_send(sj_app *app, const sj_task *task, const sj_call *call, const sj
                  sj_result *ret)
 {
         sj_arena *arena;
+        broker_message b;
         int r = sj_arena_new(&arena);
         if (r < 0)
                 return r;
@@ -252,7 +266,9 @@ int sj_task_send(sj_app *app, const sj_task *task, const sj_call *call, const sj
         if (r == 0)
                 r = call_parse(arena, NULL, SJ_JSON_OBJECT, &q.kwargs);
         if (r == 0)
-                r = app_send(app, arena, &q, ret);
+                r = app_make(app, arena, &q, &b);
+        if (r == 0)
+                r = app_publish(app, &b, q.call->deadline, ret);
         sj_arena_free(arena);
         return r;
 }
@@ -262,6 +278,7 @@ int sj_signature_send(sj_app *app, const sj_signature *s, sj_result *ret)
         sj_arena *arena;
         message m;
         message_error error;
+        broker_message b = {.max_deliveries = 0};
         if (!s)
                 return -EINVAL;
         int r = sj_arena_new(&arena);
@@ -274,7 +291,9 @@ int sj_signature_send(sj_app *app, const sj_signature *s, sj_result *ret)
         if (r == -EBADMSG)
                 r = -EINVAL;
         if (r == 0)
-                r = app_publish(app, arena, &m, &(broker_message){.max_deliveries = 0}, 0, ret);
+                r = app_encode(app, arena, &m, &b);
+        if (r == 0)
+                r = app_publish(app, &b, 0, ret);
         sj_arena_free(arena);
         return r;
 }

@@ -17,4 +17,18 @@ broker *app_broker(const sj_app *app);
 /* The queue for a task: its route, else the default; arg is the app (as outcome_context.route). */
 sj_str app_route(void *arg, sj_str task);
 
+/* A call by name, as the arguments of sj_send_task say it. */
+typedef struct app_task {
+        const char *name;
+        const char *args;
+        const char *kwargs;
+        const sj_call *call;
+} app_task;
+
+/*
+ * Its message, not yet published; it points into the arena and the app. Errors as sj_send_task,
+ * but for those of the broker.
+ */
+int app_message(sj_app *app, sj_arena *arena, const app_task *task, broker_message *ret);
+
 #endif

@@ -56,6 +56,11 @@ void broker_close(broker *b)
                 b->class->close(b);
 }
 
+const char *broker_notice(const broker *b)
+{
+        return b->class->notice ? b->class->notice() : NULL;
+}
+
 /* Every verb is a cancellation point, also where the broker would not have to wait. */
 static int broker_enter(void)
 {
@@ -72,7 +77,7 @@ static bool broker_name_ok(sj_str name, size_t most)
         return true;
 }
 
-static bool broker_message_ok(const broker_message *m)
+bool broker_message_ok(const broker_message *m)
 {
         return broker_name_ok(m->id, SJ_TASK_ID_MAX) &&
                broker_name_ok(m->queue, SJ_TASK_NAME_MAX) && m->priority >= 0 &&

@@ -81,6 +81,8 @@ int broker_open(const char *url, const broker_options *options, broker **ret, ch
                 size_t size, sj_time deadline);
 /* Nobody may be inside a verb. Leases stay leased until they run out. NULL is allowed. */
 void broker_close(broker *b);
+/* What whoever runs a worker should be told of this kind of broker, in a sentence; or NULL. */
+const char *broker_notice(const broker *b);
 
 /* ── Messages ────────────────────────────────────────────────────────────────────────────── */
 
@@ -110,6 +112,9 @@ typedef struct broker_published {
         bool duplicate; /* by its key: the id is that of the first one */
         char id[SJ_TASK_ID_MAX + 1];
 } broker_published;
+
+/* Whether what broker_publish checks before it asks the broker is so. */
+bool broker_message_ok(const broker_message *m);
 
 /*
  * Publishes all n, or none. Their ids are known from then on: their state is PENDING.
@@ -329,6 +334,7 @@ typedef struct broker_class {
         int (*open)(const char *place, const broker_options *options, broker **ret, char *error,
                     size_t size, sj_time deadline);
         void (*close)(broker *b);
+        const char *(*notice)(void); /* may be NULL */
         int (*publish)(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                        sj_time deadline);
         int (*lease_next)(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,
