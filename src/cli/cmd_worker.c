@@ -186,6 +186,9 @@ static int body(session *s, void *arg)
 {
         static const int numbers[] = {SIGTERM, SIGQUIT, SIGINT, SIGUSR1};
         worker_command *c = arg;
+        const char *notice = broker_notice(s->broker);
+        if (notice)
+                sj_log(SJ_LOG_INFO, "%s", notice);
         memcpy(c->broker_shown, s->name, sizeof(c->broker_shown));
         const worker_options o = {.broker = s->broker,
                                   .name = c->node,

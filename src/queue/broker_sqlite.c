@@ -68,10 +68,18 @@ static void sqlite_queue_close(broker *b)
         free(q);
 }
 
+static const char *sqlite_queue_notice(void)
+{
+        return sqlite_user_at_risk() ? "other programs that write to the queue's file must open it "
+                                       "by sj_sqlite_open"
+                                     : NULL;
+}
+
 const broker_class broker_sqlite_class = {
         .scheme = "sqlite",
         .open = sqlite_queue_open,
         .close = sqlite_queue_close,
+        .notice = sqlite_queue_notice,
         .publish = sqlite_queue_publish,
         .lease_next = sqlite_queue_lease_next,
         .wait = sqlite_queue_wait,

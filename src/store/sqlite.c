@@ -293,7 +293,7 @@ static void *sqlite_thread(void *arg)
 
 /* ── Opening and closing ─────────────────────────────────────────────────────────────────── */
 
-static sqlite_db *sqlite_new(const char *path, const sqlite_options *options, sj_time deadline)
+sqlite_db *sqlite_new(const char *path, const sqlite_options *options, sj_time deadline)
 {
         sqlite_db *db = calloc(1, sizeof(*db));
         if (!db)

@@ -99,6 +99,22 @@ void *sqlite_arg(sqlite_db *db);
  */
 int sqlite_call(sqlite_db *db, sqlite_job *job, sj_time deadline);
 
+/* ── A connection without jobs, for statements of the user's own: it blocks its thread ────── */
+
+/* As sqlite_open; sqlite_call must not be used with it. */
+int sqlite_user_open(const char *path, const sqlite_options *options, sqlite_db **ret, char *error,
+                     size_t size, sj_time deadline);
+void sqlite_user_close(sqlite_db *db);
+sqlite3 *sqlite_user_handle(sqlite_db *db);
+/* A transaction: the contracts are those of sanjab/sqlite.h. */
+int sqlite_user_begin(sqlite_db *db, sj_time deadline);
+int sqlite_user_commit(sqlite_db *db);
+void sqlite_user_rollback(sqlite_db *db);
+/* Runs a job within it, all or nothing; its result. -EINVAL none is open. */
+int sqlite_user_run(sqlite_db *db, sqlite_job *job);
+/* Whether connections that do not keep out of our checkpoints can harm the file. */
+bool sqlite_user_at_risk(void);
+
 /* ── Within a job ────────────────────────────────────────────────────────────────────────── */
 
 /*

@@ -2,7 +2,7 @@
 /*
  * sqlite_db: the inside of sqlite.h, for its own files: sqlite.c (jobs and their thread),
  * sqlite_write.c (transactions and the log), sqlite_open.c (the file), sqlite_statement.c
- * (statements and errors).
+ * (statements and errors), sqlite_user.c (without jobs and a thread).
  */
 #ifndef SANJAB_STORE_SQLITE_DB_H
 #define SANJAB_STORE_SQLITE_DB_H
@@ -38,6 +38,7 @@ struct sqlite_db {
         sqlite3_stmt *ask_version;
         os_poller *poller;
         int lock_fd;
+        bool locked; /* a transaction of sqlite_user.c is open */
         int watch_fd;
         bool watching;   /* watch_fd is armed */
         bool relaxed;    /* what PRAGMA synchronous says now */
@@ -58,7 +59,9 @@ struct sqlite_db {
         sj_time checkpoint; /* when one may be tried again */
 };
 
-/* In sqlite.c. The first job of the list, RUNNING then; NULL when it is empty. */
+/* In sqlite.c. Without file and thread; NULL: no memory. */
+sqlite_db *sqlite_new(const char *path, const sqlite_options *options, sj_time deadline);
+/* The first job of the list, RUNNING then; NULL when it is empty. */
 sqlite_job *sqlite_take(sqlite_db *db, list *jobs);
 /* After a run: into the list `next`, or done if that is NULL or nobody wants it any more. */
 void sqlite_put(sqlite_db *db, sqlite_job *job, int result, list *next);
