@@ -19,6 +19,12 @@ enum { FAILED_STARTS_MAX = 5, SLOTS_BESIDE = 128 };
 #define START_PAUSE (200 * SJ_MS)
 #define QUIT_LIMIT  (2 * SJ_SEC) /* for what tasks have left to be done at exit */
 
+/* Which limit it may be that has been reached. */
+static const char *hint(int error)
+{
+        return error == -EAGAIN ? ": see ulimit -u" : error == -EMFILE ? ": see ulimit -n" : "";
+}
+
 /* ── One child ───────────────────────────────────────────────────────────────────────────── */
 
 static size_t slots_of(const worker *w)
@@ -183,7 +189,7 @@ static void heard(worker *w, const zygote_event *event)
                 break;
         case ZYGOTE_REFUSED:
                 snprintf(how, sizeof(how), "refused (%s)%s", sj_strerror(event->status),
-                         event->status == -EAGAIN ? ": see ulimit -u" : "");
+                         hint(event->status));
                 child_ended(w, c, how);
                 break;
         case ZYGOTE_ENDED:
@@ -261,7 +267,8 @@ int worker_pool_duty(void *arg)
                 if (r >= 0)
                         r = fill(w);
                 if (r < 0 && r != -ECANCELED)
-                        worker_fail(w, r, "children cannot be started: %s", sj_strerror(r));
+                        worker_fail(w, r, "children cannot be started: %s%s", sj_strerror(r),
+                                    hint(r));
                 if (!w->zygote)
                         return 0;
                 if (r != -ECANCELED)
@@ -282,6 +289,8 @@ int worker_pool_open(worker *w)
         int r = zygote_new("sanjab-zygote", &w->zygote);
         if (r == -EPERM)
                 worker_fail(w, r, "this program does not call sj_boot first in main");
+        else if (r < 0)
+                worker_fail(w, r, "no process can be started: %s%s", sj_strerror(r), hint(r));
         return r;
 }
 
