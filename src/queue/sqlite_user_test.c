@@ -182,6 +182,41 @@ static void routes_and_keys_count(void **state)
         sj_sqlite_close(s);
 }
 
+/* The second one takes a key that is free again, and then fails by its id. */
+static void a_task_that_is_refused_half_way_leaves_no_half(void **state)
+{
+        (void)state;
+        sj_sqlite *s = open_user();
+        const sj_call old = {.queue = "q", .task_id = "a", .key = "k"};
+        const sj_call used = {.queue = "q", .task_id = "b"};
+        const sj_call both = {.queue = "q", .task_id = "b", .key = "k"};
+        assert_int_equal(sj_sqlite_begin(s, soon()), 0);
+        assert_int_equal(sj_sqlite_send_task(s, "ship", NULL, NULL, &old, NULL, NULL), 0);
+        assert_int_equal(sj_sqlite_send_task(s, "ship", NULL, NULL, &used, NULL, NULL), 0);
+        assert_int_equal(run(s, "UPDATE sanjab_task SET phase = 0, key_until = 1 WHERE id = 'a'"),
+                         SQLITE_OK);
+        assert_int_equal(sj_sqlite_send_task(s, "ship", NULL, NULL, &both, NULL, NULL), -EEXIST);
+        assert_int_equal(sj_sqlite_commit(s), 0);
+        assert_int_equal(number(s, "SELECT key = 'k' FROM sanjab_task WHERE id = 'a'"), 1);
+        sj_sqlite_close(s);
+}
+
+static void a_commit_with_an_unfinished_write_undoes_all(void **state)
+{
+        (void)state;
+        sqlite3_stmt *statement;
+        sj_sqlite *s = open_user();
+        order(s, NULL);
+        sqlite3_prepare_v2(sj_sqlite_handle(s), "INSERT INTO orders VALUES (2), (3) RETURNING id",
+                           -1, &statement, NULL);
+        assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+        assert_int_equal(sj_sqlite_commit(s), -EBUSY);
+        sqlite3_finalize(statement);
+        both_are_there(0);
+        assert_int_equal(sj_sqlite_begin(s, soon()), 0);
+        sj_sqlite_close(s);
+}
+
 static void transactions_are_begun_and_ended_once(void **state)
 {
         (void)state;
@@ -332,6 +367,8 @@ int main(void)
                 CASE(a_kill_before_the_commit_makes_neither),
                 CASE(a_task_that_is_refused_leaves_the_rest_of_the_transaction),
                 CASE(routes_and_keys_count),
+                CASE(a_task_that_is_refused_half_way_leaves_no_half),
+                CASE(a_commit_with_an_unfinished_write_undoes_all),
                 CASE(transactions_are_begun_and_ended_once),
                 CASE(a_write_without_the_lock_is_refused),
                 CASE(the_settings_are_those_of_the_library),
