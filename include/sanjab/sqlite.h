@@ -54,21 +54,23 @@ SJ_PUBLIC void sj_sqlite_close(sj_sqlite *s);
  * It has a write-ahead log, synchronous=FULL, no automatic checkpoints, no memory-mapped pages,
  * and a busy timeout of five seconds. These must be left as they are; no VACUUM and no checkpoint,
  * and the tables whose names begin with sanjab_ are the library's.
- * Reads need no transaction. A write outside of sj_sqlite_begin and sj_sqlite_commit is refused
- * when it would be committed (SQLITE_CONSTRAINT_COMMITHOOK), and undone.
+ * Reads need no transaction, but one that is left open keeps the log from being emptied. A write
+ * outside of sj_sqlite_begin and sj_sqlite_commit is refused when it would be committed
+ * (SQLITE_CONSTRAINT_COMMITHOOK), and undone.
  */
 SJ_PUBLIC struct sqlite3 *sj_sqlite_handle(sj_sqlite *s);
 
 /*
  * Begins a transaction that writes. 0; -ETIMEDOUT others were writing until the deadline;
- * -EALREADY one is open; -EIO a commit has failed before: close it; -ENOSPC; -ENOMEM.
+ * -EALREADY one is open; -EIO a commit has failed before: close it; -EBADMSG the file is damaged;
+ * -ENOSPC; -ENOMEM.
  */
 SJ_PUBLIC int sj_sqlite_begin(sj_sqlite *s, sj_time deadline);
 /*
  * Ends it. 0: all of it is on the disk, and workers that wait have been woken. On an error it is
  * undone: -EBUSY a statement that writes was not finished (sqlite3_reset); -EINVAL none is open,
- * or SQLite has undone it after an error of a statement; -ENOSPC; -ENOMEM; -EIO: only then it may
- * yet be there after the machine starts again.
+ * or SQLite has undone it after an error of a statement; -EBADMSG the file is damaged; -ENOSPC;
+ * -ENOMEM; -EIO: only then it may yet be there after the machine starts again.
  */
 SJ_PUBLIC int sj_sqlite_commit(sj_sqlite *s);
 /* Undoes it. Without one nothing is done. */
@@ -80,8 +82,8 @@ SJ_PUBLIC void sj_sqlite_rollback(sj_sqlite *s);
  * may be NULL, the default queue and the routes count. ret_id, which may be NULL, gets the id of
  * the task, or, with an idempotency key that is in use, of the one that has the key.
  * Errors: -EINVAL none is open, or as sj_send_task; -ENAMETOOLONG, -EMSGSIZE, -EEXIST likewise;
- * -ENOSPC, -EIO, -ENOMEM. The task is not sent then; the rest of the transaction stands, unless
- * sj_sqlite_commit says otherwise.
+ * -EBUSY a statement of the program's is in the way; -EBADMSG, -ENOSPC, -EIO, -ENOMEM. The task
+ * is not sent then; the rest of the transaction stands, unless sj_sqlite_commit says otherwise.
  */
 SJ_PUBLIC int sj_sqlite_send_task(sj_sqlite *s, const char *name, const char *args,
                                   const char *kwargs, const sj_call *call,

@@ -83,6 +83,12 @@ def test_what_a_task_prints_comes_out_of_the_worker():
             worker.stop()
 
 
+def test_a_worker_says_who_may_write_to_the_file_of_the_queue():
+    with shop() as place:
+        said = 'must open it by sj_sqlite_open\n' in place.worker('-A', 'tasks.c').text()
+        assert said == (sqlite3.sqlite_version_info < (3, 51, 3)), sqlite3.sqlite_version
+
+
 def test_a_call_prints_its_id_and_the_result_can_be_asked_for():
     with shop() as place:
         place.worker('-A', 'tasks.c')
