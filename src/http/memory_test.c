@@ -4,71 +4,10 @@
  * Every run ends, says why, and leaves nothing; the next fetch is right again. The test is linked
  * with --wrap, so that only what our objects ask for passes through here.
  */
+#include "base/refusal.h"
 #include "http/rig.h"
 
 #include <stdlib.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void __real_free(void *p);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-void __wrap_free(void *p);
-
-static struct {
-        bool armed;
-        bool for_good; /* all after the one, too */
-        size_t left;   /* allocations until the one that fails */
-        size_t refused;
-        long long live; /* made and not freed */
-} memory;
-
-static bool refuse(void)
-{
-        if (!memory.armed)
-                return false;
-        if (memory.left > 0) {
-                memory.left--;
-                return false;
-        }
-        if (memory.refused && !memory.for_good)
-                return false;
-        memory.refused++;
-        return true;
-}
-
-static void *count(void *p)
-{
-        memory.live += p != NULL;
-        return p;
-}
-
-void *__wrap_malloc(size_t size)
-{
-        return refuse() ? NULL : count(__real_malloc(size));
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return refuse() ? NULL : count(__real_calloc(n, size));
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-        if (refuse())
-                return NULL;
-        if (!p)
-                return count(__real_realloc(p, size));
-        return __real_realloc(p, size);
-}
-
-void __wrap_free(void *p)
-{
-        memory.live -= p != NULL;
-        __real_free(p);
-}
 
 /* "/go" redirects to "/"; the answer there is in chunks. */
 static int answer(sj_http_exchange *x, void *arg)

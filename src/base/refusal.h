@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For tests: memory that is refused, once or from some moment on. The test is linked with --wrap
+ * for each of these functions, so that only what our objects ask for passes through here:
+ *
+ *         memory.left = i;          the i-th allocation from now fails
+ *         memory.armed = true;
+ *         ...
+ *         memory.armed = false;     memory.refused says whether it came to that
+ */
+#ifndef SANJAB_BASE_REFUSAL_H
+#define SANJAB_BASE_REFUSAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void __real_free(void *p);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+void __wrap_free(void *p);
+
+static struct {
+        bool armed;
+        bool for_good; /* all after the one, too */
+        size_t left;   /* allocations until the one that fails */
+        size_t refused;
+        long long live; /* made and not freed */
+} memory;
+
+static bool refuse(void)
+{
+        if (!memory.armed)
+                return false;
+        if (memory.left > 0) {
+                memory.left--;
+                return false;
+        }
+        if (memory.refused && !memory.for_good)
+                return false;
+        memory.refused++;
+        return true;
+}
+
+static void *count(void *p)
+{
+        memory.live += p != NULL;
+        return p;
+}
+
+void *__wrap_malloc(size_t size)
+{
+        return refuse() ? NULL : count(__real_malloc(size));
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+        return refuse() ? NULL : count(__real_calloc(n, size));
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+        if (refuse())
+                return NULL;
+        return p ? __real_realloc(p, size) : count(__real_realloc(p, size));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+        return refuse() ? NULL : count(__real_aligned_alloc(alignment, size));
+}
+
+void __wrap_free(void *p)
+{
+        memory.live -= p != NULL;
+        __real_free(p);
+}
+
+#endif
