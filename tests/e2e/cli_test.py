@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from program import BUILD, ROOT, SANJAB, Place, eventually
+from program import BUILD, ROOT, SANJAB, Place, eventually, needs_no_sanitizer
 
 import tap
 
@@ -420,6 +420,7 @@ def test_a_shared_object_linked_with_the_library_meets_the_program():
 
 
 def test_a_system_with_no_room_for_a_process_is_said():
+    needs_no_sanitizer()
     if os.getuid() != 0 or not shutil.which('prlimit'):
         raise tap.Skip('only root can be somebody who has no other process')
     with Place('memory:') as place:

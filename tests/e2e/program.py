@@ -25,6 +25,13 @@ CC = os.environ.get('CC', 'cc')
 LIMIT = 60  # seconds: for what hangs; no test is quick or slow by it
 
 
+def needs_no_sanitizer():
+    """For cases that limit memory or processes: a sanitizer needs both for itself."""
+    sanitizer = os.environ.get('SANITIZE', 'none')
+    if sanitizer != 'none':
+        raise tap.Skip(f'the {sanitizer} sanitizer needs threads and memory of its own')
+
+
 def eventually(condition, what):
     """Waits until condition() is true and returns it."""
     end = time.monotonic() + LIMIT

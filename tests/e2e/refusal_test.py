@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from program import LIMIT, SANJAB, Place, Run, eventually
+from program import LIMIT, SANJAB, Place, Run, eventually, needs_no_sanitizer
 
 import tap
 
@@ -205,6 +205,7 @@ def test_a_disk_that_runs_full_loses_nothing():
 # ---- what is used up
 
 def test_no_process_or_memory_left_is_said_and_nothing_is_lost():
+    needs_no_sanitizer()
     with shop() as place:
         as_nobody(place, 'call', 'multiply', '--args', '[6, 7]').expect(0)
         busy = sum(1 for status in pathlib.Path('/proc').glob('[0-9]*/status')
