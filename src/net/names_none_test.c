@@ -2,6 +2,7 @@
 /* The system's resolver, which is linked here even if the library has a better one. */
 #include "base/unit.h"
 #include "net/names.h"
+#include "os/os.h"
 
 static names_answer answer;
 
@@ -15,6 +16,9 @@ static void the_systems_resolver_knows_this_machine(void **state)
 {
         (void)state;
         sj_time deadline = SJ_NEVER;
+        os_stat hosts;
+        if (os_stat_path("/etc/hosts", false, &hosts) < 0)
+                skip(); /* a machine without it does not know itself */
         assert_int_equal(sj_run(ask_localhost, &deadline), 0);
         assert_true(answer.n > 0 && answer.ttl > 0);
         bool v4 = false;
