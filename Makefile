@@ -20,8 +20,9 @@ build:
 demo: build
 	@scripts/demo
 
+# All but what needs Celery, which is a stage of its own: `.ci/run interop`.
 test: build
-	@scripts/test-in build
+	@scripts/test-in build --no-suite interop
 
 bench:
 	@scripts/bootstrap build bench
@@ -45,9 +46,11 @@ fuzz:
 	@scripts/fuzz $(SECONDS)
 
 # The same checks as before a change is landed, and longer: an hour for each fuzz target, and 40
-# times the seeds for every test that runs under the simulator.
+# times the seeds for every test that runs under the simulator (200,000 for each scenario).
 nightly:
-	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 CRASH_KILLS=200 PATIENCE=40 .ci/run
+	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 CRASH_KILLS=200 PATIENCE=40 \
+	REDIS_CUTS='0 --jobs 4' REDIS_CONTROL='worker=30 window=10' \
+	REDIS_CRASH='--seed '$$(date +%j)' --stall 30 worker=300 child=300 term=100 window=100 redis=50 stall=20' .ci/run
 
 format:
 	@scripts/bootstrap build ci
@@ -68,6 +71,7 @@ install:
 	@meson configure build-release --prefix=$(abspath $(PREFIX))
 	@ninja -C build-release
 	@meson install -C build-release --no-rebuild $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(if $(DESTDIR),:,scripts/refresh-linker $(abspath $(PREFIX))/lib)
 
 clean:
 	rm -rf build build-*

@@ -1,23 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The scheduler: what one fiber costs to yield, to spawn and join, and to hand a value over.
+ * The scheduler: what it costs to yield, to spawn and join, to hand a value
+ * over, and to call on another thread.
  * The peers in bench/peers do the same, in the same numbers, on one processor.
+ *
+ *   fiber_bench yield|spawn_join|chan|offload [FIBERS that yield in turn]
  */
+#include <sanjab/chan.h>
+#include <sanjab/exec.h>
 #include <sanjab/fiber.h>
 
 #include "measure.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
-        YIELDERS = 100, /* fibers that yield in turn */
+        YIELDERS = 100, /* fibers that yield in turn, unless told otherwise */
         BATCH = 100,    /* fibers that are spawned, then joined */
 };
 
-static int yield_often(void *arg)
+/* Those who yield: they live for the whole run, so that their start is not in what is measured. */
+typedef struct crowd {
+        int fibers;
+        int64_t yielded;
+        bool ending;
+} crowd;
+
+static int yield_on(void *arg)
 {
-        int64_t n = *(int64_t *)arg;
-        for (int64_t i = 0; i < n; i++) {
+        crowd *c = arg;
+        while (!c->ending) {
+                c->yielded++;
                 int r = sj_yield();
                 if (r < 0)
                         return r;
@@ -27,15 +41,29 @@ static int yield_often(void *arg)
 
 static int yields(void *arg, int64_t n)
 {
-        (void)arg;
-        int64_t each = n / YIELDERS;
-        SJ_SCOPE(s, SJ_NEVER, 0);
-        for (int i = 0; i < YIELDERS; i++) {
-                int r = sj_spawn(s, yield_often, &each, NULL);
+        crowd *c = arg;
+        c->yielded = 0;
+        while (c->yielded < n) {
+                int r = sj_yield();
                 if (r < 0)
                         return r;
         }
-        return sj_scope_join(s);
+        return 0;
+}
+
+static int measure_yields(int fibers)
+{
+        crowd c = {.fibers = fibers};
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        for (int i = 0; i < c.fibers; i++) {
+                int r = sj_spawn(s, yield_on, &c, NULL);
+                if (r < 0)
+                        return r;
+        }
+        /* Whole turns, so that n is what was done. */
+        int r = measure_from(10 * (int64_t)c.fibers, yields, &c);
+        c.ending = true;
+        return r;
 }
 
 static int nothing(void *arg)
@@ -108,31 +136,39 @@ static int chans(void *arg, int64_t n)
         return r;
 }
 
-static const struct {
-        const char *name;
-        int (*work)(void *arg, int64_t n);
-} cases[] = {
-        {"yield", yields},
-        {"spawn_join", spawns},
-        {"chan", chans},
-};
+/* A call on another thread and back. */
+static int offloads(void *arg, int64_t n)
+{
+        for (int64_t i = 0; i < n; i++) {
+                int r = sj_offload(nothing, arg, SJ_NEVER);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
 
 static int main_fiber(void *arg)
 {
-        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-                if (!strcmp(cases[i].name, arg))
-                        return measure(cases[i].work, NULL);
-        fprintf(stderr, "fiber_bench: there is no case '%s'\n", (char *)arg);
+        char **argv = arg;
+        if (!strcmp(argv[1], "yield"))
+                return measure_yields(argv[2] ? atoi(argv[2]) : YIELDERS);
+        if (!strcmp(argv[1], "spawn_join"))
+                return measure(spawns, NULL);
+        if (!strcmp(argv[1], "chan"))
+                return measure(chans, NULL);
+        if (!strcmp(argv[1], "offload"))
+                return measure(offloads, NULL);
+        fprintf(stderr, "fiber_bench: there is no case '%s'\n", argv[1]);
         return -ENOENT;
 }
 
 int main(int argc, char **argv)
 {
-        if (argc != 2) {
-                fprintf(stderr, "usage: fiber_bench yield|spawn_join|chan\n");
+        if (argc < 2) {
+                fprintf(stderr, "usage: fiber_bench yield|spawn_join|chan|offload [FIBERS]\n");
                 return 2;
         }
-        int r = sj_run(main_fiber, argv[1]);
+        int r = sj_run(main_fiber, argv);
         if (r < 0)
                 fprintf(stderr, "fiber_bench: %s\n", sj_strerror(r));
         return r < 0;

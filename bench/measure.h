@@ -25,13 +25,9 @@ static inline int64_t measure_now(void)
         return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/*
- * Calls work(arg, n), which does n operations, and prints the ns that one took; n is doubled until
- * a sample is long enough. Returns the first negative value of work, or 0.
- */
-static inline int measure(int (*work)(void *arg, int64_t n), void *arg)
+/* As measure, with the n to begin with. */
+static inline int measure_from(int64_t n, int (*work)(void *arg, int64_t n), void *arg)
 {
-        int64_t n = 1000;
         for (int printed = -1; printed < MEASURE_ROUNDS;) {
                 int64_t start = measure_now();
                 int r = work(arg, n);
@@ -47,6 +43,15 @@ static inline int measure(int (*work)(void *arg, int64_t n), void *arg)
                 printed++;
         }
         return 0;
+}
+
+/*
+ * Calls work(arg, n), which does n operations, and prints the ns that one took; n is doubled until
+ * a sample is long enough. Returns the first negative value of work, or 0.
+ */
+static inline int measure(int (*work)(void *arg, int64_t n), void *arg)
+{
+        return measure_from(1000, work, arg);
 }
 
 #endif

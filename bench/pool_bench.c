@@ -8,6 +8,7 @@
  * The peers in bench/peers/pool.py do the same.
  */
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 
 #include "measure.h"
 

@@ -17,10 +17,10 @@
 
 #include "measure.h"
 #include "queue/app.h"
-#include "queue/broker.h"
-#include "queue/message.h"
-#include "queue/outcome.h"
-#include "queue/task.h"
+#include "queue/broker/broker.h"
+#include "queue/message/message.h"
+#include "queue/outcome/outcome.h"
+#include "queue/task/task.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A fiber that calls the C library's sleep holds up all others, and the watchdog says who it was.
  */
+#include <sanjab/debug.h>
 #include <sanjab/fiber.h>
 #include <stdio.h>
 #include <unistd.h>

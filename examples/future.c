@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
 #include <stdio.h>
 
 static int set_later(void *arg)

@@ -3,6 +3,8 @@
 #include "speed.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
+#include <sanjab/select.h>
 #include <stdio.h>
 
 enum { CALLS = 4 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two threads, then two fibers, sell ten seats. Between looking for a free seat and taking it time
- * passes: without a lock, seats are sold twice. A lock that its owner asks for again says so; one
- * that counts, as a re-entrant one does, lets the nested call pass.
+ * passes: without a lock, seats are sold twice. A lock that its owner asks for again says so; a
+ * re-entrant one lets the nested call pass.
  */
 #include <pthread.h>
 #include <sanjab/fiber.h>
+#include <sanjab/sync.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ typedef struct desk {
 static pthread_mutex_t checked = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 static pthread_mutex_t counted = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static sj_lock lock = SJ_LOCK_INIT;
-static int depth; /* of the calls that hold `lock` */
+static sj_reentrant reentrant = SJ_REENTRANT_INIT;
 
 static int nothing(void)
 {
@@ -52,13 +53,11 @@ static int fiber_give(void)
 }
 static int fiber_counted_take(void)
 {
-        int r = sj_lock_acquire(&lock, SJ_NEVER);
-        depth += r == 0 || r == -EDEADLK; /* the second: the caller holds it already */
-        return r == -EDEADLK ? 0 : r;
+        return sj_reentrant_acquire(&reentrant, SJ_NEVER);
 }
 static int fiber_counted_give(void)
 {
-        return --depth == 0 ? sj_lock_release(&lock) : 0;
+        return sj_reentrant_release(&reentrant);
 }
 static int thread_pause(void)
 {

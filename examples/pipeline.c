@@ -2,6 +2,7 @@
 /* One fiber fetches 20 pages, another one works on them as they come through a chan. */
 #include "speed.h"
 
+#include <sanjab/chan.h>
 #include <sanjab/fiber.h>
 #include <stdio.h>
 

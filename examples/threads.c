@@ -6,6 +6,7 @@
 #include "speed.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 #include <stdio.h>
 
 static int greet(void *arg)

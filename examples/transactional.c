@@ -26,7 +26,7 @@ SJ_TASK(ship, void, (const char *, order))
 static int orders_open(sj_sqlite **ret)
 {
         char error[256];
-        const char *url = getenv("SANJAB_BROKER");
+        const char *url = getenv("SANJAB_BROKER_URL");
         const char *path = url && strncmp(url, "sqlite:", 7) == 0 ? url + 7 : "sanjab.db";
         int r = sj_sqlite_open(path, ret, error, sizeof(error), sj_after(30 * SJ_SEC));
         if (r < 0)

@@ -28,12 +28,12 @@ static int one_by_one(void)
         sj_fiber *pending[3];
         SJ_SCOPE(s, SJ_NEVER, 0);
         int r = start_naps(s, pending);
-        for (size_t n = 3, i; r >= 0 && n > 0; n--) {
-                r = sj_wait_first(pending, n, &i, SJ_NEVER);
+        for (size_t n = 3; r >= 0 && n > 0; n--) {
+                r = sj_wait(pending, n, SJ_FIRST, SJ_NEVER);
                 if (r < 0)
                         break;
-                printf("%d has ended, %zu pending\n", sj_join(pending[i], SJ_NEVER), n - 1);
-                pending[i] = pending[n - 1];
+                printf("%d has ended, %zu pending\n", sj_join(pending[r], SJ_NEVER), n - 1);
+                pending[r] = pending[n - 1];
         }
         return r;
 }
@@ -45,7 +45,7 @@ static int with_a_limit(void)
         int r = start_naps(s, naps);
         if (r < 0)
                 return r;
-        r = sj_gather(naps, 3, NULL, sj_after(seconds(1.5)));
+        r = sj_wait(naps, 3, SJ_ALL, sj_after(seconds(1.5)));
         int done = 0;
         for (int i = 0; i < 3; i++)
                 done += sj_fiber_done(naps[i], NULL);

@@ -39,6 +39,30 @@ class Folder(tempfile.TemporaryDirectory):
         return pathlib.Path(super().__enter__())
 
 
+# ---- refresh-linker
+
+LDCONFIG = '''#!/bin/sh
+[ $# -gt 0 ] || { echo made >>"$0.log"; exit 0; }
+echo "$(dirname "$0")/lib: (from /etc/ld.so.conf:1)"
+echo "	libx.so.1 -> libx.so.1.0"
+'''
+
+
+def test_the_linkers_cache_is_made_where_it_looks_there_and_nowhere_else():
+    if os.getuid() != 0:
+        raise tap.Skip('only root makes it')
+    with Folder() as place:
+        write(place / 'ldconfig', LDCONFIG, executable=True)
+        (place / 'lib').mkdir()
+        (place / 'other').mkdir()
+        env = {**os.environ, 'PATH': f'{place}:{os.environ["PATH"]}'}
+        log = place / 'ldconfig.log'
+        for folder, times in (('other', 0), ('none', 0), ('lib', 1)):
+            status, said = run(SCRIPTS / 'refresh-linker', place / folder, env=env)
+            assert status == 0, said
+            assert (log.read_text().count('made') if log.exists() else 0) == times, said
+
+
 # ---- run-tests
 
 CMOCKA = '''
@@ -258,7 +282,9 @@ def bootstrap(*groups, installed, user='0', sudo=False):
         return status, out, log.read_text() if log.exists() else ''
 
 
-BENCH = 'g++ libboost-context-dev golang-go libjansson-dev python3'
+BENCH = ('g++ libboost-context-dev golang-go libjansson-dev libuv1-dev python3 python3-uvloop '
+         'python3-celery python3-redis '
+         'redis-server')
 
 
 def test_bootstrap_does_and_says_nothing_when_nothing_is_missing():

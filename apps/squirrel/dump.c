@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "dump.h"
 
+#include <sanjab/debug.h>
 #include <sanjab/fiber.h>
+#include <sanjab/process.h>
 
 #include <signal.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #include "dump.h"
 
 #include <sanjab/http.h>
+#include <sanjab/process.h>
 
 #include <signal.h>
 #include <stdio.h>

@@ -32,7 +32,7 @@ static const char help_text[] =
         "                     fibers if you do not say\n"
         "  --workers N        threads, processes or sites at once (as many as are useful)\n"
         "  --timeout S        seconds for each site (10)\n"
-        "  --broker URL       the queue's broker (SANJAB_BROKER, else sqlite:sanjab.db)\n"
+        "  --broker URL       the queue's broker (SANJAB_BROKER_URL, else sqlite:sanjab.db)\n"
         "  --notify TARGET    tell the owners of sites that are down: a URL, to which JSON is\n"
         "                     posted, or a shell command, which finds SQUIRREL_URL,\n"
         "                     SQUIRREL_OWNER, SQUIRREL_STATUS and SQUIRREL_REASON\n"
@@ -231,7 +231,7 @@ static int parse_check(int argc, char **argv, check_options *o)
 
 static int command_check(int argc, char **argv)
 {
-        const char *broker = getenv("SANJAB_BROKER");
+        const char *broker = getenv("SANJAB_BROKER_URL");
         check_options o = {.mode = "fibers",
                            .timeout = 10 * SJ_SEC,
                            .broker = broker && *broker ? broker : "sqlite:sanjab.db"};

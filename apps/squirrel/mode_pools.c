@@ -3,6 +3,7 @@
 #include "mode.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 
 #include <stdio.h>
 #include <stdlib.h>

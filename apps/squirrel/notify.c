@@ -2,6 +2,7 @@
 #include "notify.h"
 
 #include <sanjab/json.h>
+#include <sanjab/process.h>
 
 #include <stdio.h>
 #include <stdlib.h>

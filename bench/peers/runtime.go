@@ -6,8 +6,10 @@ package main
 
 import (
 	"fmt"
+	"math/rand"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -19,18 +21,45 @@ const (
 	least    = 40 * time.Millisecond
 )
 
-func yields(n int64) {
-	var all sync.WaitGroup
-	for i := 0; i < yielders; i++ {
-		all.Add(1)
+// Those who yield live for the whole run.
+var yielding int
+var yielded int64
+
+func crowd(n int) {
+	for i := 0; i < n; i++ {
 		go func() {
-			for j := int64(0); j < n/yielders; j++ {
+			for {
+				yielded++
 				runtime.Gosched()
 			}
-			all.Done()
 		}()
 	}
-	all.Wait()
+}
+
+func yields(n int64) {
+	yielded = 0
+	for yielded < n {
+		runtime.Gosched()
+	}
+}
+
+const (
+	pending = 1000000
+	calls   = 1024
+)
+
+var ours [calls]*time.Timer
+var moments [65536]time.Duration
+
+func timers(n int64) {
+	for i := int64(0); i < n; i++ {
+		ours[i%calls].Stop()
+		ours[i%calls].Reset(moments[i%int64(len(moments))])
+	}
+}
+
+func someTime() time.Duration {
+	return time.Second + time.Duration(rand.Int63n(int64(time.Hour)))
 }
 
 func spawns(n int64) {
@@ -62,8 +91,30 @@ func chans(n int64) {
 
 func main() {
 	runtime.GOMAXPROCS(1)
-	work := map[string]func(int64){"yield": yields, "spawn_join": spawns, "chan": chans}[os.Args[1]]
+	work := map[string]func(int64){"yield": yields, "spawn_join": spawns, "chan": chans,
+		"timer": timers}[os.Args[1]]
+	switch os.Args[1] {
+	case "yield":
+		yielding = yielders
+		if len(os.Args) > 2 {
+			yielding, _ = strconv.Atoi(os.Args[2])
+		}
+		crowd(yielding)
+	case "timer":
+		for i := 0; i < pending; i++ {
+			time.AfterFunc(someTime(), func() {})
+		}
+		for i := range ours {
+			ours[i] = time.AfterFunc(someTime(), func() {})
+		}
+		for i := range moments {
+			moments[i] = someTime()
+		}
+	}
 	n := int64(1000)
+	if yielding > 0 {
+		n = 10 * int64(yielding)
+	}
 	for printed := -1; printed < rounds; {
 		start := time.Now()
 		work(n)

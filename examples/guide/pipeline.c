@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <sanjab/chan.h>
 #include <sanjab/fiber.h>
 #include <stdio.h>
 

@@ -24,7 +24,7 @@ int main(void)
         sj_result product;
         sj_result charged;
         sj_result refused;
-        int r = sj_app_new(NULL, &app); /* SANJAB_BROKER, else sqlite:sanjab.db */
+        int r = sj_app_new(NULL, &app); /* SANJAB_BROKER_URL, else sqlite:sanjab.db */
         if (r >= 0)
                 r = sj_arena_new(&arena);
         if (r >= 0)

@@ -28,6 +28,7 @@
 #define SANJAB_EXEC_H
 
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -63,6 +63,25 @@ typedef struct sj_loop sj_loop;
 #define sj_run(main, arg) sj_run_named((main), (arg), #main, SJ_WHERE)
 SJ_PUBLIC int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where);
 
+/*
+ * Runs main(arg) on n loops at once, each on a thread of its own, the first of them on this one; n
+ * 0: one for each processor. What main shares through arg is shared between threads. The first that
+ * fails stops the others (sj_loop_stop), and all are waited for: returns that failure, else 0.
+ * Errors of its own: -EBUSY a loop runs on this thread already; -ENOMEM; -EAGAIN no thread could be
+ * started; -EINVAL more than 1024; -ENOTSUP more than one under the simulator, which has no
+ * threads.
+ */
+#define sj_run_threads(n, main, arg) sj_run_threads_named((n), (main), (arg), #main, SJ_WHERE)
+SJ_PUBLIC int sj_run_threads_named(unsigned n, sj_fn *main, void *arg, const char *name,
+                                   const char *where);
+
+/*
+ * Has the loop end in good order: its main fiber is cancelled, with the reason SJ_BY_STOP, and what
+ * it owns with it. One of sj_run_threads stops all of these. Does not wait; a second time it does
+ * nothing. From any thread; the loop must live while this is called.
+ */
+SJ_PUBLIC void sj_loop_stop(sj_loop *loop);
+
 /* The loop that runs on this thread, or NULL. */
 SJ_PUBLIC sj_loop *sj_loop_current(void);
 
@@ -101,7 +120,8 @@ SJ_PUBLIC sj_scope *sj_scope_enter(sj_scope *storage, sj_time deadline, unsigned
 
 /*
  * Cancels the scope's fibers, waits until all have ended (it cannot itself be cancelled) and
- * closes it. If a child had failed and nobody was told (by a join of it or of the scope), the
+ * closes it. By another fiber than the one that entered it, or before a scope inside it: aborts
+ * with a message. If a child had failed and nobody was told (by a join of it or of the scope), the
  * scope around it fails with that error, as if the failure were its own child's.
  */
 SJ_PUBLIC void sj_scope_leave(sj_scope *s);
@@ -125,6 +145,11 @@ SJ_PUBLIC int sj_scope_next(sj_scope *s, sj_fiber **ret, sj_time deadline);
 
 /* Cancels the scope: its fibers and its body. From the same loop; does not block. */
 SJ_PUBLIC void sj_scope_cancel(sj_scope *s);
+/*
+ * As sj_scope_cancel, with a reason of the program's own, 1 or more, for sj_cancel_reason. Who is
+ * cancelled already keeps the first reason. -EINVAL: a reason below 1, nobody is cancelled.
+ */
+SJ_PUBLIC int sj_scope_cancel_for(sj_scope *s, int reason);
 
 /*
  * Moves the scope's deadline. No effect on one that has passed already. That of a shield must stay
@@ -145,8 +170,9 @@ SJ_PUBLIC sj_time sj_scope_deadline(void);
  * must be literals or outlive the fiber.
  * A fiber that is spawned into a cancelled scope does run, and finds itself cancelled at its
  * first cancellation point: it can release arg.
- * Errors: -ENOMEM no stack; -ENOBUFS the kernel's limit of mappings is reached (see
- * vm.max_map_count); -EXDEV the scope belongs to another thread. fn is not called then.
+ * Errors: -ENOMEM no stack, or no memory for inherited values; -ENOBUFS the kernel's limit of
+ * mappings is reached (see vm.max_map_count); -EXDEV the scope belongs to another thread. fn is not
+ * called then.
  */
 #define sj_spawn(scope, fn, arg, ret) sj_spawn_named((scope), (fn), (arg), #fn, SJ_WHERE, (ret))
 SJ_PUBLIC int sj_spawn_named(sj_scope *s, sj_fn *fn, void *arg, const char *name, const char *where,
@@ -165,8 +191,27 @@ SJ_PUBLIC bool sj_fiber_done(const sj_fiber *f, int *ret_result);
 /* Cancels one fiber, with all that it owns. Does not wait; no effect on one that has ended. */
 SJ_PUBLIC void sj_cancel(sj_fiber *f);
 
+/* As sj_cancel, with a reason as in sj_scope_cancel_for. */
+SJ_PUBLIC int sj_cancel_for(sj_fiber *f, int reason);
+
 /* Whether the calling fiber is cancelled: its next cancellation point will say so. */
 SJ_PUBLIC bool sj_cancelled(void);
+
+/* Why a fiber is cancelled; what is 1 or more is the program's own. */
+enum {
+        SJ_BY_NONE = 0,      /* it is not */
+        SJ_BY_CALL = -1,     /* sj_cancel, sj_scope_cancel */
+        SJ_BY_DEADLINE = -2, /* the deadline of a scope around it has passed */
+        SJ_BY_FAILURE = -3,  /* another fiber of its scope has failed */
+        SJ_BY_LEAVING = -4,  /* the scope that it belongs to is being left */
+        SJ_BY_STOP = -5,     /* sj_loop_stop, or another loop of sj_run_threads has failed */
+};
+
+/*
+ * Why the calling fiber is cancelled: by what came first. SJ_BY_NONE too inside of a shield, until
+ * the shield is cancelled itself, and outside of a fiber.
+ */
+SJ_PUBLIC int sj_cancel_reason(void);
 
 /*
  * Waits for all n fibers. ret[i] (ret may be NULL) is the result of f[i], written for all only
@@ -176,12 +221,23 @@ SJ_PUBLIC bool sj_cancelled(void);
  */
 SJ_PUBLIC int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadline);
 
+/* What a wait for several of them is for. */
+typedef enum sj_until {
+        SJ_ALL,           /* all have ended */
+        SJ_FIRST,         /* one has */
+        SJ_FIRST_FAILURE, /* one has failed, or all have ended; to be cancelled is no failure */
+} sj_until;
+
 /*
- * Waits until one of the n fibers has ended; *ret is the least index of those that have. Its
- * failure, if it is one, counts as told. Cancellation point. -ETIMEDOUT; -ECANCELED; -EINVAL n is
- * 0; -EDEADLK the calling fiber is among them; -ENOMEM when n is more than 64.
+ * Waits for the n fibers; the others go on then, and sj_fiber_done tells which have ended. Returns
+ * the least index of those that were waited for: SJ_FIRST of those that have ended,
+ * SJ_FIRST_FAILURE of those that have failed; n when all have ended, and none so. Its failure, and
+ * only that, counts as told. To have them in the order of ending without doing this again and
+ * again: sj_scope_next.
+ * Cancellation point. -ETIMEDOUT; -ECANCELED; -EINVAL SJ_FIRST of none, or more than INT_MAX;
+ * -EDEADLK the calling fiber is among them; -ENOMEM when n is more than 64.
  */
-SJ_PUBLIC int sj_wait_first(sj_fiber *const f[], size_t n, size_t *ret, sj_time deadline);
+SJ_PUBLIC int sj_wait(sj_fiber *const f[], size_t n, sj_until until, sj_time deadline);
 
 /* Lets the others run that are ready. 0, or -ECANCELED: a cancellation point. */
 SJ_PUBLIC int sj_yield(void);
@@ -200,212 +256,38 @@ SJ_PUBLIC sj_fiber *sj_fiber_self(void);
 /* The name that it was spawned with. */
 SJ_PUBLIC const char *sj_fiber_name(const sj_fiber *f);
 
-/* ── Futures ─────────────────────────────────────────────────────────────────────────────── */
+/* ── Values of a fiber's own ─────────────────────────────────────────────────────────────── */
 
 /*
- * A result that is set once and awaited by any number of fibers and threads. From any thread.
- * The owner keeps it alive until all who wait have returned and the setter's call has.
+ * The key of a value that each fiber has of its own: a static object, whose address is what counts.
+ *
+ *         static const sj_local request_id = {.inherit = sj_local_share};
  */
-typedef struct sj_future {
-        uint32_t state; /* private, as all below */
-        int result;
-        void *value;
-        struct sj_list waiters;
-} sj_future;
-
-#define SJ_FUTURE_INIT \
-        {              \
-                0      \
-        }
-
-/* Sets it to a result and a value (the setter's and the waiter's matter). -EALREADY: it was. */
-SJ_PUBLIC int sj_future_set(sj_future *f, int result, void *value);
-/* Whether it is set. */
-SJ_PUBLIC bool sj_future_done(const sj_future *f);
-/*
- * Waits until it is set; returns its result, and its value in *ret (may be NULL; written whatever
- * the result). In a fiber: a cancellation point. In a thread without a loop it blocks the thread.
- * -ETIMEDOUT, -ECANCELED.
- */
-SJ_PUBLIC int sj_future_get(sj_future *f, void **ret, sj_time deadline);
-
-/* ── Chans ───────────────────────────────────────────────────────────────────────────────── */
-
-/*
- * A bounded first-in first-out channel between fibers of one loop. Capacity 0: a sender waits
- * until a receiver takes the value from its hands. Waiting senders and receivers are served in
- * the order of their coming.
- */
-typedef struct sj_chan sj_chan;
-
-/*
- * A chan for items of that many bytes; the caller owns *ret. Sending and receiving allocate
- * nothing. -ENOMEM; -EINVAL item_size is 0, or the product overflows.
- */
-SJ_PUBLIC int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret);
-/* Nobody may be waiting on it. NULL is allowed. */
-SJ_PUBLIC void sj_chan_free(sj_chan *c);
-/* Copies the item in. Cancellation point. -EPIPE closed; -ETIMEDOUT (SJ_POLL: full). */
-SJ_PUBLIC int sj_chan_send(sj_chan *c, const void *item, sj_time deadline);
-/* Copies the oldest item out. Cancellation point. -EPIPE closed and empty; -ETIMEDOUT. */
-SJ_PUBLIC int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline);
-/* No more can be sent; what is inside can still be received. Who waits to send gets -EPIPE. */
-SJ_PUBLIC void sj_chan_close(sj_chan *c);
-/* The items inside. */
-SJ_PUBLIC size_t sj_chan_count(const sj_chan *c);
-
-/* ── Locks and events ────────────────────────────────────────────────────────────────────── */
-
-/* Mutual exclusion between fibers of one loop, in the order of asking. */
-typedef struct sj_lock {
-        sj_fiber *owner;
-        struct sj_list waiters; /* private */
-} sj_lock;
-
-#define SJ_LOCK_INIT \
-        {            \
-                0    \
-        }
-
-/* Cancellation point. -EDEADLK the caller holds it already; -ETIMEDOUT; -ECANCELED. */
-SJ_PUBLIC int sj_lock_acquire(sj_lock *l, sj_time deadline);
-/* Hands it to the one who has waited longest. -EPERM the caller does not hold it. */
-SJ_PUBLIC int sj_lock_release(sj_lock *l);
-
-/* A flag that fibers of one loop wait for. */
-typedef struct sj_event {
-        bool is_set;
-        struct sj_list waiters; /* private */
-} sj_event;
-
-#define SJ_EVENT_INIT \
-        {             \
-                0     \
-        }
-
-/* Sets it and wakes all who wait. */
-SJ_PUBLIC void sj_event_set(sj_event *e);
-/* Those who come from now on wait until it is set again. */
-SJ_PUBLIC void sj_event_clear(sj_event *e);
-/*
- * Returns 0 when it is set, even if it is cleared again before the caller runs. Cancellation
- * point. -ETIMEDOUT, -ECANCELED.
- */
-SJ_PUBLIC int sj_event_wait(sj_event *e, sj_time deadline);
-
-/* ── Descriptors ─────────────────────────────────────────────────────────────────────────── */
-
-enum { SJ_READABLE = 1, SJ_WRITABLE = 2 };
-
-/*
- * Waits until the descriptor, whoever owns it, is ready for one of `ready`; returns what it is
- * ready for. Level-triggered, one shot: nothing stays registered for others to stumble over, but
- * sj_fd_forget must be called before the descriptor is closed: who waits gets -EBADF.
- * Cancellation point.
- * -ETIMEDOUT, -ECANCELED; -EBUSY another fiber waits for the same direction of it; -EBADF.
- * A regular file is always ready.
- */
-SJ_PUBLIC int sj_fd_wait(int fd, unsigned ready, sj_time deadline);
-/* Before a descriptor that was waited for is closed; of one that was not, it does nothing. */
-SJ_PUBLIC void sj_fd_forget(int fd);
-
-/* ── Select ──────────────────────────────────────────────────────────────────────────────── */
-
-typedef enum sj_case_kind {
-        SJ_CASE_NONE, /* never fires */
-        SJ_CASE_SEND,
-        SJ_CASE_RECV,
-        SJ_CASE_FIBER,
-        SJ_CASE_FD,
-        SJ_CASE_FUTURE,
-} sj_case_kind;
-
-typedef struct sj_case {
-        sj_case_kind kind;
-        unsigned ready; /* FD: SJ_READABLE | SJ_WRITABLE */
-        union {
-                sj_chan *chan;     /* SEND, RECV */
-                sj_fiber *fiber;   /* FIBER: it has ended */
-                int fd;            /* FD */
-                sj_future *future; /* FUTURE: it is set */
-        };
-        void *item; /* SEND: read from here; RECV: written here */
+typedef struct sj_local {
         /*
-         * Of the case that fired: SEND, RECV 0 or -EPIPE; FIBER, FUTURE its result; FD what it is
-         * ready for, or why it cannot be waited for (sj_fd_wait).
+         * Called with the value when its fiber's function has returned and before anybody is told
+         * so, the newest first; NULL: nothing is. It runs in the fiber, which may be cancelled.
          */
-        int result;
-} sj_case;
-
-#define SJ_SELECT_MAX 64
-
-/*
- * Waits until one of the cases can go on, does it, and returns its index; of several that can at
- * once, the first. The same thing may be in several cases. Cancellation point. -ETIMEDOUT;
- * -ECANCELED; -EINVAL more than SJ_SELECT_MAX; -EDEADLK it waits for the calling fiber's own end.
- */
-SJ_PUBLIC int sj_select(sj_case cases[], size_t n, sj_time deadline);
-
-/* ── Signals and child processes ─────────────────────────────────────────────────────────── */
-
-typedef struct sj_signals sj_signals;
+        void (*drop)(void *value);
+        /*
+         * Called by sj_spawn in the spawning fiber, with that one's value: what it returns is the
+         * new fiber's value (a copy, or the same with one more reference), NULL none. Must not
+         * block. NULL here: fibers begin without a value.
+         */
+        void *(*inherit)(void *value);
+} sj_local;
 
 /*
- * Takes the signals of the list for this program: they are blocked in this thread and in those
- * that it starts later, and are read with sj_signals_next. The library takes no signal unasked.
- * Does not block. The caller owns *ret. -EINVAL there is none in the list, or more than 64, or
- * one is no signal; -EMFILE; -ENOMEM.
+ * Sets the calling fiber's value; NULL takes it away. The value that was there is the caller's
+ * matter: drop is not called for it. -ENOMEM: nothing has changed; -EPERM.
  */
-SJ_PUBLIC int sj_signals_open(const int signals[], size_t n, sj_signals **ret);
-/* Gives them back to their former treatment; who waits gets -EBADF. NULL is allowed. */
-SJ_PUBLIC void sj_signals_close(sj_signals *s);
-/*
- * The next signal's number. Cancellation point. -ETIMEDOUT, -ECANCELED; -EBUSY another fiber
- * waits already.
- */
-SJ_PUBLIC int sj_signals_next(sj_signals *s, sj_time deadline);
+SJ_PUBLIC int sj_local_set(const sj_local *key, void *value);
 
-typedef struct sj_child sj_child;
+/* The calling fiber's value, or NULL. It is looked for among all that the fiber has. */
+SJ_PUBLIC void *sj_local_get(const sj_local *key);
 
-typedef struct sj_child_options {
-        char *const *environment; /* NULL: this process's */
-        int in, out, err;         /* 0: /dev/null for in, this process's own for out and err */
-        bool die_with_parent;     /* SIGKILL when this process ends */
-} sj_child_options;
-
-/*
- * Starts the program argv[0] (searched in PATH when it has no slash), which inherits no other
- * descriptor. options may be NULL. -ENOENT, -EACCES and so on; -ENOMEM.
- */
-SJ_PUBLIC int sj_child_start(char *const argv[], const sj_child_options *options, sj_child **ret);
-/*
- * Waits for its end; *ret (may be NULL) is as waitpid's status. 0, -ETIMEDOUT, -ECANCELED (the
- * child goes on then). By several fibers too, and again after the end.
- */
-SJ_PUBLIC int sj_child_wait(sj_child *c, int *ret, sj_time deadline);
-/* Sends it a signal. -ESRCH it has ended and was reaped; -EINVAL there is no such signal. */
-SJ_PUBLIC int sj_child_kill(sj_child *c, int signo);
-/* Its process id, which the system may give to another once it has ended and was reaped. */
-SJ_PUBLIC int sj_child_pid(const sj_child *c);
-/*
- * Kills it if it still runs, and reaps it; who waits gets -EBADF. NULL is allowed. May block the
- * thread shortly.
- */
-SJ_PUBLIC void sj_child_free(sj_child *c);
-
-/* ── Looking inside ──────────────────────────────────────────────────────────────────────── */
-
-/*
- * Writes a line for every fiber of this thread's loop: name, where it was spawned, what it waits
- * for and since when, and the addresses of its calls; with `write` called for each piece of text.
- */
-SJ_PUBLIC void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg);
-
-/*
- * Reports (as a warning in the log) each fiber that holds the loop longer than the limit, with its
- * name and where it was spawned. 0 turns it off. On from the start with 100 ms in debug builds.
- */
-SJ_PUBLIC void sj_watchdog(sj_time limit);
+/* For sj_local.inherit: the very same value, for those that outlive both fibers. */
+SJ_PUBLIC void *sj_local_share(void *value);
 
 /* ── The inside of a scope: private, here because it lies on the caller's stack ──────────── */
 

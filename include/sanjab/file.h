@@ -47,7 +47,10 @@ typedef struct sj_file_info {
 
 /* ── Open files ──────────────────────────────────────────────────────────────────────────── */
 
-/* flags and mode are those of open(2). The caller owns *ret. -EMFILE; -ENFILE. */
+/*
+ * flags and mode are those of open(2). With O_APPEND each write goes to the end that the file has
+ * at that moment, whoever else writes to it. The caller owns *ret. -EMFILE; -ENFILE.
+ */
 SJ_PUBLIC int sj_file_open(const char *path, int flags, unsigned mode, sj_file **ret,
                            sj_time deadline);
 

@@ -247,6 +247,7 @@ typedef struct sj_http_serve_options {
         uint64_t body_max;    /* [1 MiB] of a request's body; more gets a 413 */
         unsigned requests;    /* [no limit] on one connection */
         unsigned connections; /* [1000] at once; later ones wait to be accepted */
+        sj_time drain_limit;  /* [5 s] for those that are answered when it ends; negative: none */
         const char *server;   /* the Server field [none] */
 } sj_http_serve_options;
 
@@ -260,9 +261,10 @@ SJ_PUBLIC int sj_http_serve_connection(sj_stream *stream, sj_http_handler *handl
                                        const sj_http_serve_options *options);
 
 /*
- * Accepts connections and serves each in a fiber of its own, until it is cancelled (-ECANCELED)
- * or the listener breaks. Handlers of several connections run interleaved. The listener stays the
- * caller's.
+ * Accepts connections and serves each, until it is cancelled (-ECANCELED) or the listener breaks.
+ * Handlers of several connections run interleaved, each in a fiber of its own, while there is a
+ * request; what is answered when it ends is ended within the drain limit: see sj_serve. The
+ * listener stays the caller's.
  */
 SJ_PUBLIC int sj_http_serve(sj_listener *listener, sj_http_handler *handler, void *arg,
                             const sj_http_serve_options *options);

@@ -22,7 +22,7 @@
 #ifndef SANJAB_JSON_H
 #define SANJAB_JSON_H
 
-#include <sanjab/base.h>
+#include <sanjab/time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -207,6 +207,41 @@ SJ_PUBLIC sj_str sj_json_raw(const sj_json *v);
  * members: not for large ones from strangers.
  */
 SJ_PUBLIC bool sj_json_equal(const sj_json *a, const sj_json *b);
+
+/* ── What JSON has not, as Python's Celery writes it ────────────────────────────────────────── */
+
+/*
+ * kombu (from 5.3 on) writes a moment, a decimal number, a UUID and bytes as an object with two
+ * members, {"__type__": "decimal", "__value__": "1.10"}, and makes the Python value of such a one
+ * again, wherever in the arguments or the result it stands. Before 5.3 it wrote the bare string, so
+ * the getters take that, too. In C such an object is passed on as it came, as any other.
+ */
+
+/*
+ * The type of such an object ("datetime", "date", "time", "decimal", "uuid", "bytes", "base64", or
+ * a program's own) and in *ret_value (may be NULL) its value; for all else the empty view.
+ */
+SJ_PUBLIC sj_str sj_json_typed(const sj_json *v, const sj_json **ret_value);
+
+/*
+ * As the getters above: -ENOENT for NULL, -EINVAL for what is none.
+ * A datetime or a date (its midnight); without an offset it is UTC, as in Celery.
+ */
+SJ_PUBLIC int sj_json_datetime(const sj_json *v, sj_wall *ret);
+/* The text of a decimal number, as "-1.10", "1E+3", "NaN", "Infinity": it has no C type. */
+SJ_PUBLIC int sj_json_decimal(const sj_json *v, sj_str *ret);
+/* "00000000-0000-4000-8000-000000000005", in lower case and with a NUL. */
+SJ_PUBLIC int sj_json_uuid(const sj_json *v, char ret[37]);
+/* The bytes, in the arena if they had to be decoded. -ENOMEM. */
+SJ_PUBLIC int sj_json_bytes(const sj_json *v, sj_arena *arena, sj_str *ret);
+
+/* Values that are read there as these. NULL as above, or if a text is none of that type. */
+SJ_PUBLIC const sj_json *sj_json_new_typed(sj_arena *arena, const char *type, const sj_json *value);
+SJ_PUBLIC const sj_json *sj_json_new_datetime(sj_arena *arena, sj_wall when);
+SJ_PUBLIC const sj_json *sj_json_new_decimal(sj_arena *arena, const char *text);
+/* With or without the dashes. */
+SJ_PUBLIC const sj_json *sj_json_new_uuid(sj_arena *arena, const char *text);
+SJ_PUBLIC const sj_json *sj_json_new_bytes(sj_arena *arena, sj_str bytes);
 
 #ifdef __cplusplus
 }

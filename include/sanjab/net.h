@@ -23,7 +23,7 @@
 #ifndef SANJAB_NET_H
 #define SANJAB_NET_H
 
-#include <sanjab/fiber.h>
+#include <sanjab/sync.h>
 
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -168,6 +168,78 @@ SJ_PUBLIC int sj_stream_local(const sj_stream *s, sj_address *ret);
 /* The address of the other end; likewise. */
 SJ_PUBLIC int sj_stream_peer(const sj_stream *s, sj_address *ret);
 
+/* A process, as the system knows it. */
+typedef struct sj_peer_process {
+        int pid; /* 0: in another pid namespace */
+        uint32_t user;
+        uint32_t group;
+} sj_peer_process;
+
+/*
+ * Which process had the other end of a Unix stream when it was connected, or made the pair: the
+ * system's word, which the peer cannot forge (SO_PEERCRED, unix(7)). That of a listener is who
+ * listened. Its pid may be another's by now. Does not block. -EOPNOTSUPP no Unix stream;
+ * -ENOTCONN.
+ */
+SJ_PUBLIC int sj_stream_peer_process(const sj_stream *s, sj_peer_process *ret);
+
+/* ── Buffered reading and writing ────────────────────────────────────────────────────────── */
+
+/*
+ * Reads a stream in pieces of a form: lines, up to a delimiter, of a length. The stream stays the
+ * caller's, and must not be read otherwise meanwhile, since the reader takes what is there.
+ * A piece is a view of the reader's buffer, valid until the next call on it. When a call fails,
+ * -ETIMEDOUT and -ECANCELED among them, nothing is lost: the next goes on where it was.
+ */
+typedef struct sj_reader sj_reader;
+
+/* limit: the most bytes of a piece, its delimiter among them; 0: 64 KiB. -ENOMEM. */
+SJ_PUBLIC int sj_reader_new(sj_stream *stream, size_t limit, sj_reader **ret);
+/* What it holds is lost. NULL is allowed. */
+SJ_PUBLIC void sj_reader_free(sj_reader *r);
+
+/* As sj_read: what the reader holds, else what comes. Also -ENOMEM. */
+SJ_PUBLIC ssize_t sj_reader_read(sj_reader *r, void *ret, size_t n, sj_time deadline);
+
+/*
+ * The next n bytes. -EPIPE the end came before the first of them, -EPROTO after; -EMSGSIZE n is
+ * over the limit; -ENOMEM; else as sj_read.
+ */
+SJ_PUBLIC int sj_reader_exactly(sj_reader *r, size_t n, sj_str *ret, sj_time deadline);
+
+/*
+ * The bytes up to the delimiter, and with it. -EMSGSIZE it is not within the limit; -EINVAL it is
+ * empty; -EPIPE the end came before the first byte, -EPROTO before the delimiter; else as above.
+ */
+SJ_PUBLIC int sj_reader_until(sj_reader *r, sj_str delimiter, sj_str *ret, sj_time deadline);
+
+/*
+ * The next line, without its "\n" or "\r\n"; the last one may lack them. -EPIPE there are no more;
+ * -EMSGSIZE it is longer than the limit; else as above.
+ */
+SJ_PUBLIC int sj_reader_line(sj_reader *r, sj_str *ret, sj_time deadline);
+
+/*
+ * Gathers small writes into large ones. The stream stays the caller's; what is written to it
+ * otherwise overtakes what the writer holds.
+ */
+typedef struct sj_writer sj_writer;
+
+/* size: the bytes that it holds back at most; 0: 16 KiB. -ENOMEM. */
+SJ_PUBLIC int sj_writer_new(sj_stream *stream, size_t size, sj_writer **ret);
+/* What was not flushed is lost. NULL is allowed. */
+SJ_PUBLIC void sj_writer_free(sj_writer *w);
+
+/*
+ * Takes the bytes; blocks, and is a cancellation point, only when they have no room beside what it
+ * holds: then all goes out. After a failure none of them was taken; what it held it still holds.
+ * -ENOMEM; else as sj_write.
+ */
+SJ_PUBLIC int sj_writer_write(sj_writer *w, const void *data, size_t n, sj_time deadline);
+
+/* Writes what it holds. Errors as sj_write; it may be tried again while sj_write might be. */
+SJ_PUBLIC int sj_writer_flush(sj_writer *w, sj_time deadline);
+
 /* ── Listeners ───────────────────────────────────────────────────────────────────────────── */
 
 typedef struct sj_listener sj_listener;
@@ -204,6 +276,89 @@ SJ_PUBLIC int sj_listener_address(const sj_listener *l, sj_address *ret);
 
 /* Closes and frees it; nobody may be in sj_accept. Does not block. NULL is allowed. */
 SJ_PUBLIC void sj_listener_close(sj_listener *l);
+
+/* ── Datagrams ───────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * A socket of UDP. What is sent arrives whole, once, twice or never, in any order. Used as a
+ * stream is: by one fiber that receives and one that sends.
+ */
+typedef struct sj_udp sj_udp;
+
+/* No datagram is longer. */
+#define SJ_DATAGRAM_MAX 65535
+
+/*
+ * Opens one with a port of its own; host and port as sj_tcp_listen's. Does not block. The caller
+ * owns *ret. Errors as sj_tcp_listen.
+ */
+SJ_PUBLIC int sj_udp_open(const char *host, uint16_t port, sj_udp **ret);
+/* Nobody may be in a call on it. NULL is allowed. */
+SJ_PUBLIC void sj_udp_close(sj_udp *u);
+
+/*
+ * From now on that is its only peer: where sj_udp_send sends to, and from whom something is
+ * received; and the system tells that nobody is there (-ECONNREFUSED, at a later call). May be
+ * called again. Does not block. -EAFNOSUPPORT an address of another family; -ENETUNREACH.
+ */
+SJ_PUBLIC int sj_udp_connect(sj_udp *u, const sj_address *peer);
+
+/*
+ * Sends one datagram of n bytes (0 is allowed) to the peer that it is connected to.
+ * -EDESTADDRREQ to none; -EMSGSIZE too long for UDP, or for the way; -ENETUNREACH, -ENOBUFS and so
+ * on; -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC int sj_udp_send(sj_udp *u, const void *data, size_t n, sj_time deadline);
+/* The same to that address. Also -EAFNOSUPPORT. */
+SJ_PUBLIC int sj_udp_send_to(sj_udp *u, const sj_address *to, const void *data, size_t n,
+                             sj_time deadline);
+
+/*
+ * Receives one datagram: its length, which may be 0; ret_from (may be NULL) is who sent it.
+ * -EMSGSIZE it was longer than n, and is lost; -ECONNREFUSED nobody is at the connected address;
+ * -ETIMEDOUT, -ECANCELED.
+ */
+SJ_PUBLIC ssize_t sj_udp_recv(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
+                              sj_time deadline);
+
+/* The address of its own. Does not block. */
+SJ_PUBLIC int sj_udp_address(const sj_udp *u, sj_address *ret);
+
+/* ── Servers ─────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * Serves one connection, whose stream is the handler's from now on, to close; what it returns is
+ * nobody's matter. But SJ_SERVE_AGAIN gives the open stream back: it rests, without a fiber, until
+ * something comes over it, and the handler is called anew, for that may be a message or the end.
+ * After the end was read it must not be given back. Now and then nothing is there after all: read
+ * with SJ_POLL first if that matters.
+ */
+typedef int sj_serve_handler(sj_stream *stream, void *arg);
+
+enum { SJ_SERVE_AGAIN = 1 };
+
+/* 0 stands for the values in brackets. */
+typedef struct sj_serve_options {
+        unsigned connections; /* [1000] at once, running and resting; later ones wait to be accepted
+                               */
+        bool at_first_byte;   /* each rests before the handler is called for the first time */
+        sj_time idle_limit;   /* [60 s] of rest; then it is closed */
+        sj_time drain_limit;  /* [5 s] for those that run when the server ends; negative: none */
+        sj_event *stop;       /* [none] the server ends when this is set; see sanjab/sync.h */
+} sj_serve_options;
+
+/*
+ * Accepts connections and runs the handler for each in a fiber of its own, many interleaved, until
+ * the deadline, or until it is told to stop or cancelled. Then it drains: no more are accepted,
+ * those that rest are closed, those that run may go on until the drain limit and are cancelled
+ * then; when the last has ended, it returns. Cancellation does not reach the handlers otherwise,
+ * nor cut the draining short. The listener stays the caller's, with who waits in its queue. A
+ * connection that cannot be served for lack of memory is closed, with a warning in the log. options
+ * may be NULL. 0 it was told to stop; -ETIMEDOUT, -ECANCELED; -EPERM no fiber; else why the
+ * listener broke.
+ */
+SJ_PUBLIC int sj_serve(sj_listener *listener, sj_serve_handler *handler, void *arg,
+                       const sj_serve_options *options, sj_time deadline);
 
 /* ── TLS ─────────────────────────────────────────────────────────────────────────────────── */
 

@@ -27,7 +27,7 @@
 #ifndef SANJAB_SQLITE_H
 #define SANJAB_SQLITE_H
 
-#include <sanjab/queue.h>
+#include <sanjab/task.h>
 
 #ifdef __cplusplus
 extern "C" {

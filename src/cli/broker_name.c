@@ -2,15 +2,7 @@
 /* A name is hidden with its password: some services take a token for either. */
 #include "cli/broker_name.h"
 
-#include "cli/terminal.h"
-
 #include <stdio.h>
-
-const char *broker_name_or_default(const char *option)
-{
-        const char *name = option ? option : terminal_variable("SANJAB_BROKER");
-        return name ? name : BROKER_NAME_DEFAULT;
-}
 
 const char *broker_name_show(const char *url, char *ret, size_t size)
 {
@@ -27,4 +19,19 @@ const char *broker_name_show(const char *url, char *ret, size_t size)
         snprintf(ret, size, "%.*s%s%.*s%s", (int)(authority - url), url, at ? "***" : "",
                  (int)shown, rest, rest[shown] ? "?***" : "");
         return ret;
+}
+
+void broker_name_hide(char *url)
+{
+        char *at = strstr(url, "://");
+        if (!at)
+                return;
+        at += 3;
+        size_t n = strcspn(at, "/?#");
+        const char *end = memrchr(at, '@', n);
+        while (end && at < end)
+                *at++ = '*';
+        at += strcspn(at, "?");
+        while (*at && *++at)
+                *at = '*';
 }

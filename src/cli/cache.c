@@ -6,8 +6,8 @@
 #include "cli/cache.h"
 
 #include "cli/terminal.h"
-#include "cli/trust.h"
 #include "os/os.h"
+#include "queue/trust.h"
 
 #include <fcntl.h>
 #include <limits.h>

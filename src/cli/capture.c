@@ -5,6 +5,9 @@
 
 #include "os/os.h"
 
+#include <sanjab/process.h>
+#include <sanjab/select.h>
+
 enum { PIECE = 64 * 1024 };
 
 typedef struct reading {

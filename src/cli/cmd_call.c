@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* sanjab call: sends a task, and waits for its result if it is asked to. */
-#include "cli/broker_name.h"
+#include "base/iso8601.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/show.h"
 #include "cli/terminal.h"
+#include "codec/json_named.h"
 
 #include <sanjab/json.h>
 
@@ -12,9 +13,11 @@ typedef struct call_options {
         const char *name;
         const char *args;
         const char *kwargs;
-        const char *broker;
+        session_source source;
         const char *queue;
         double countdown;
+        const char *eta;
+        sj_wall due; /* what eta says */
         double expires;
         double wait; /* negative: not */
         bool json;
@@ -26,18 +29,27 @@ static const option options[] = {
          offsetof(call_options, args), 0, NULL},
         {'k', "kwargs", "JSON", "arguments by name, a JSON object: '{\"b\": 3}'", OPTION_TEXT,
          offsetof(call_options, kwargs), 0, NULL},
-        {'b', "broker", "URL", "the broker, as sqlite:jobs.db", OPTION_TEXT,
-         offsetof(call_options, broker), 0, NULL},
-        {'q', "queue", "NAME", "the queue (" SJ_QUEUE_DEFAULT ")", OPTION_TEXT,
+        SESSION_OPTIONS(call_options),
+        {'q', "queue", "NAME", "the queue (by the settings' routes)", OPTION_TEXT,
          offsetof(call_options, queue), 0, NULL},
         {0, "countdown", "S", "do not run it before S seconds from now", OPTION_SECONDS,
          offsetof(call_options, countdown), 0, NULL},
+        {0, "eta", "TIME", "do not run it before that moment, as 2030-01-31T08:00:00+01:00; UTC "
+         "where no offset is said", OPTION_TEXT, offsetof(call_options, eta), 0, NULL},
         {0, "expires", "S", "do not run it after S seconds from now: it is revoked then",
          OPTION_SECONDS, offsetof(call_options, expires), 0, NULL},
         {'w', "wait", "S", "wait for its end, at most S seconds, and show its result", OPTION_WAIT,
          offsetof(call_options, wait), 0, NULL},
         {'j', "json", NULL, "print an object with the id, and what became of the task",
          OPTION_FLAG, offsetof(call_options, json), 0, NULL},
+        {0},
+};
+
+/* Celery's that there are not. */
+static const option_refused refused[] = {
+        {0, "serializer", "set task_serializer, as SANJAB_TASK_SERIALIZER=msgpack"},
+        {0, "exchange", "name the queue, by --queue"},
+        {0, "routing-key", "name the queue, by --queue"},
         {0},
 };
 /* clang-format on */
@@ -81,8 +93,7 @@ static int show_id(const call_options *o, const char *id)
         sj_json_writer *w = NULL;
         if (sj_json_writer_new(0, &w) >= 0) {
                 sj_json_write_object_begin(w);
-                sj_json_write_name(w, "id");
-                sj_json_write_string(w, sj_str_of(id));
+                json_named_text(w, "id", sj_str_of(id));
                 sj_json_write_object_end(w);
         }
         return show_json(w);
@@ -102,8 +113,14 @@ static int not_sent(const session *s, const call_options *o, int error)
 }
 
 /* Before the broker is opened, so that a mistake makes no new one. */
-static int check_arguments(const call_options *o)
+static int check_arguments(call_options *o)
 {
+        if (o->eta && o->countdown > 0)
+                return terminal_fault(STATUS_USAGE, "--eta and --countdown both say when");
+        if (o->eta && iso8601_parse(sj_str_of(o->eta), &o->due) < 0)
+                return terminal_fault(STATUS_USAGE,
+                                      "--eta is a moment, as 2030-01-31T08:00:00+01:00, not '%s'",
+                                      o->eta);
         sj_arena *arena = NULL;
         if (sj_arena_new(&arena) < 0)
                 return terminal_fault(STATUS_BROKER, "%s", sj_strerror(-ENOMEM));
@@ -118,6 +135,7 @@ static int body(session *s, void *arg)
 {
         const call_options *o = arg;
         const sj_call call = {.countdown = o->countdown,
+                              .eta = o->due,
                               .expires = o->expires,
                               .queue = o->queue,
                               .deadline = sj_after(SESSION_LIMIT)};
@@ -143,7 +161,7 @@ static int run(const command *self, int argc, char **argv)
         status = check_arguments(&o);
         if (status != STATUS_OK)
                 return status;
-        return session_run(broker_name_or_default(o.broker), false, body, &o);
+        return session_run(&o.source, SESSION_MAY_MAKE, body, &o);
 }
 
 const command cmd_call = {
@@ -153,5 +171,6 @@ const command cmd_call = {
         .about = "Prints the id of the task; with --wait, its result as JSON, and if it failed "
                  "its error on the error output. A number after --wait is its time.",
         .options = options,
+        .refused = refused,
         .run = run,
 };

@@ -3,13 +3,13 @@
  * sanjab dead: the dead letters. What is said of --all holds for those that were there when the
  * command began: a task that is retried and dies again at once does not keep it going for ever.
  */
-#include "cli/broker_name.h"
+#include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/show.h"
-#include "cli/suggest.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "codec/json_named.h"
 
 #include "base/iso8601.h"
 
@@ -17,7 +17,7 @@ enum { PAGE = 256 };
 
 typedef struct dead_options {
         const char *verb;
-        const char *broker;
+        session_source source;
         const char *queue;
         bool all;
         bool json;
@@ -27,8 +27,7 @@ typedef struct dead_options {
 
 /* clang-format off */
 static const option options[] = {
-        {'b', "broker", "URL", "the broker, as sqlite:jobs.db", OPTION_TEXT,
-         offsetof(dead_options, broker), 0, NULL},
+        SESSION_OPTIONS(dead_options),
         {'q', "queue", "NAME", "those of this queue only", OPTION_TEXT,
          offsetof(dead_options, queue), 0, NULL},
         {0, "all", NULL, "retry or drop all that there are", OPTION_FLAG,
@@ -92,23 +91,16 @@ static int list_table(const session *s, const dead_options *o)
         return status;
 }
 
-static void write_member(sj_json_writer *w, const char *name, sj_str text)
-{
-        sj_json_write_name(w, name);
-        sj_json_write_string(w, text);
-}
-
 static int add_object(void *arg, const broker_dead *dead)
 {
         sj_json_writer *w = arg;
         sj_json_write_object_begin(w);
-        write_member(w, "id", dead->message.id);
-        write_member(w, "task", dead->message.task);
-        write_member(w, "queue", dead->message.queue);
+        json_named_text(w, "id", dead->message.id);
+        json_named_text(w, "task", dead->message.task);
+        json_named_text(w, "queue", dead->message.queue);
         show_json_moment(w, "died", dead->died);
-        sj_json_write_name(w, "deliveries");
-        sj_json_write_int(w, dead->deliveries);
-        write_member(w, "reason", dead->reason);
+        json_named_int(w, "deliveries", dead->deliveries);
+        json_named_text(w, "reason", dead->reason);
         sj_json_write_object_end(w);
         return 0;
 }
@@ -278,7 +270,7 @@ static int run(const command *self, int argc, char **argv)
         status = check(&o);
         if (status != STATUS_OK)
                 return status;
-        return session_run(broker_name_or_default(o.broker), true, body, &o);
+        return session_run(&o.source, SESSION_MUST_EXIST, body, &o);
 }
 
 const command cmd_dead = {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* sanjab result: what became of a task. */
-#include "cli/broker_name.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/show.h"
@@ -8,19 +7,24 @@
 
 typedef struct result_options {
         const char *id;
-        const char *broker;
+        session_source source;
         double wait; /* negative: not */
         bool json;
 } result_options;
 
 /* clang-format off */
 static const option options[] = {
-        {'b', "broker", "URL", "the broker, as sqlite:jobs.db", OPTION_TEXT,
-         offsetof(result_options, broker), 0, NULL},
+        SESSION_OPTIONS(result_options),
         {'w', "wait", "S", "wait for its end, at most S seconds", OPTION_WAIT,
          offsetof(result_options, wait), 0, NULL},
         {'j', "json", NULL, "print an object with all that is known", OPTION_FLAG,
          offsetof(result_options, json), 0, NULL},
+        {0},
+};
+
+static const option_refused refused[] = {
+        {'t', "task", "a result is found by its id alone"},
+        {0, "traceback", "it is shown with each failure"},
         {0},
 };
 /* clang-format on */
@@ -42,7 +46,7 @@ static int run(const command *self, int argc, char **argv)
                 return terminal_fault(STATUS_USAGE, "%s: sanjab result %s",
                                       n == 0 ? "which task?" : "one id at a time", self->usage);
         o.id = argv[0];
-        return session_run(broker_name_or_default(o.broker), true, body, &o);
+        return session_run(&o.source, SESSION_MUST_EXIST, body, &o);
 }
 
 const command cmd_result = {
@@ -52,5 +56,6 @@ const command cmd_result = {
         .about = "Prints the result as JSON; of a task that failed, its error on the error output; "
                  "of one that has not ended, its state. A number after --wait is its time.",
         .options = options,
+        .refused = refused,
         .run = run,
 };

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* sanjab status: the queues with what is in them, and the workers that live. */
-#include "cli/broker_name.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/peers.h"
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
+#include "codec/json_named.h"
 
 #include <inttypes.h>
 
 typedef struct status_options {
-        const char *broker;
+        session_source source;
         bool json;
 } status_options;
 
 /* clang-format off */
 static const option options[] = {
-        {'b', "broker", "URL", "the broker, as sqlite:jobs.db", OPTION_TEXT,
-         offsetof(status_options, broker), 0, NULL},
+        SESSION_OPTIONS(status_options),
         {'j', "json", NULL, "print an object", OPTION_FLAG, offsetof(status_options, json), 0,
          NULL},
+        {0},
+};
+
+static const option_refused refused[] = {
+        {'t', "timeout", "it waits for a second; sanjab inspect ping has --timeout"},
+        {'d', "destination", "it shows all; sanjab inspect ping has --destination"},
         {0},
 };
 /* clang-format on */
@@ -67,8 +73,8 @@ static int queues_table(const session *s, const facts *f, buf *out, bool colours
                 table_text(&t, q->queue);
                 table_printf(&t, "%" PRIu64, q->ready);
                 table_printf(&t, "%" PRIu64, q->delayed);
-                table_printf(&t, "%" PRIu64, q->leased);
-                table_printf(&t, "%" PRIu64, q->dead);
+                table_printf(&t, "%" PRIu64 "%s", q->leased, q->more_leased ? "+" : "");
+                table_printf(&t, "%" PRIu64 "%s", q->dead, q->more_dead ? "+" : "");
                 age(&t, q->oldest);
         }
         int r = table_write(&t, out, colours);
@@ -141,19 +147,21 @@ static int show_tables(const session *s, const facts *f)
 
 static void write_number(sj_json_writer *w, const char *name, uint64_t n)
 {
-        sj_json_write_name(w, name);
-        sj_json_write_int(w, (int64_t)n);
+        json_named_int(w, name, (int64_t)n);
 }
 
 static void write_queue(sj_json_writer *w, const broker_depth *q)
 {
         sj_json_write_object_begin(w);
-        sj_json_write_name(w, "queue");
-        sj_json_write_string(w, q->queue);
+        json_named_text(w, "queue", q->queue);
         write_number(w, "ready", q->ready);
         write_number(w, "delayed", q->delayed);
         write_number(w, "running", q->leased);
         write_number(w, "dead", q->dead);
+        if (q->more_leased)
+                json_named_bool(w, "more_running", true);
+        if (q->more_dead)
+                json_named_bool(w, "more_dead", true);
         show_json_moment(w, "oldest", q->oldest);
         sj_json_write_object_end(w);
 }
@@ -163,11 +171,9 @@ static void write_node(const session *s, sj_json_writer *w, const broker_node *n
         const sj_json *info = NULL;
         sj_json_parse(s->arena, node->info, SJ_JSON_PYTHON, &info, NULL);
         sj_json_write_object_begin(w);
-        sj_json_write_name(w, "name");
-        sj_json_write_string(w, node->name);
+        json_named_text(w, "name", node->name);
         show_json_moment(w, "since", node->since);
-        sj_json_write_name(w, "info");
-        sj_json_write_value(w, info);
+        json_named_value(w, "info", info);
         sj_json_write_object_end(w);
 }
 
@@ -176,15 +182,12 @@ static int show_facts_json(const session *s, const facts *f)
         sj_json_writer *w = NULL;
         if (sj_json_writer_new(SJ_JSON_PYTHON, &w) >= 0) {
                 sj_json_write_object_begin(w);
-                sj_json_write_name(w, "broker");
-                sj_json_write_string(w, sj_str_of(s->name));
-                sj_json_write_name(w, "queues");
-                sj_json_write_array_begin(w);
+                json_named_text(w, "broker", sj_str_of(s->name));
+                json_named_array(w, "queues");
                 for (size_t i = 0; i < f->n_queues; i++)
                         write_queue(w, &f->queues[i]);
                 sj_json_write_array_end(w);
-                sj_json_write_name(w, "workers");
-                sj_json_write_array_begin(w);
+                json_named_array(w, "workers");
                 for (size_t i = 0; i < f->n_nodes; i++)
                         write_node(s, w, &f->nodes[i]);
                 sj_json_write_array_end(w);
@@ -204,6 +207,9 @@ static int body(session *s, void *arg)
         n = broker_nodes(s->broker, s->arena, &f.nodes, sj_after(SESSION_LIMIT));
         if (n < 0)
                 return session_fault(s, "ask for the workers", n);
+        n = peers_add(s, &f.nodes, (size_t)n);
+        if (n < 0)
+                return session_fault(s, "ask the workers", n);
         f.n_nodes = (size_t)n;
         return o->json ? show_facts_json(s, &f) : show_tables(s, &f);
 }
@@ -218,7 +224,7 @@ static int run(const command *self, int argc, char **argv)
         if (n > 0)
                 return terminal_fault(STATUS_USAGE, "status does not take '%s': sanjab status %s",
                                       argv[0], self->usage);
-        return session_run(broker_name_or_default(o.broker), true, body, &o);
+        return session_run(&o.source, SESSION_MUST_EXIST, body, &o);
 }
 
 const command cmd_status = {
@@ -230,5 +236,6 @@ const command cmd_status = {
                  "that is ready. Then the workers that are alive: how many tasks each can run at "
                  "once, has now, and has done.",
         .options = options,
+        .refused = refused,
         .run = run,
 };

@@ -38,13 +38,21 @@ typedef struct option {
         const char *const *choices; /* ends with NULL */
 } option;
 
+/* An option that somebody may look for, and why there is none: the end of a sentence. */
+typedef struct option_refused {
+        char letter;      /* 0: none */
+        const char *name; /* without its dashes; NULL: the letter alone */
+        const char *why;
+} option_refused;
+
 typedef struct command command;
 struct command {
         const char *name;
-        const char *usage;     /* what follows the name, as "NAME [options]" */
-        const char *summary;   /* one line */
-        const char *about;     /* paragraphs */
-        const option *options; /* ends with a name of NULL; --help is every command's */
+        const char *usage;             /* what follows the name, as "NAME [options]" */
+        const char *summary;           /* one line */
+        const char *about;             /* paragraphs */
+        const option *options;         /* ends with a name of NULL; --help is every command's */
+        const option_refused *refused; /* ends with a why of NULL; or NULL */
         /* argv[0] is the command's name. Returns the exit status. */
         int (*run)(const command *self, int argc, char **argv);
 };
@@ -55,5 +63,9 @@ extern const command cmd_result;
 extern const command cmd_status;
 extern const command cmd_dead;
 extern const command cmd_purge;
+extern const command cmd_conf;
+extern const command cmd_inspect;
+extern const command cmd_control;
+extern const command cmd_events;
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef SANJAB_CLI_INCLUDES_H
 #define SANJAB_CLI_INCLUDES_H
 
-#include "cli/trust.h"
+#include "queue/trust.h"
 
 /*
  * Looks at each file that a preprocessed text names in its line markers (`# 12 "path" 1 3`), but

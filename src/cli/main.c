@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* sanjab: finds the sub-command and runs it. */
+#include "base/suggest.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/log_lines.h"
-#include "cli/suggest.h"
 #include "cli/terminal.h"
 
 #include <sanjab/exec.h>
 
-static const command *const commands[] = {&cmd_worker, &cmd_call,  &cmd_result, &cmd_status,
-                                          &cmd_dead,   &cmd_purge, NULL};
+static const command *const commands[] = {&cmd_worker,  &cmd_call,    &cmd_result, &cmd_status,
+                                          &cmd_inspect, &cmd_control, &cmd_events, &cmd_dead,
+                                          &cmd_purge,   &cmd_conf,    NULL};
 enum { COMMANDS = sizeof(commands) / sizeof(*commands) - 1 };
 
 static const command *find(const char *name)
@@ -29,8 +30,33 @@ static int show(buf *text, int r)
         return status;
 }
 
+/* Celery's commands that there are not, and what to do. */
+static const char *elsewhere(const char *name)
+{
+        static const char *const table[][2] = {
+                {"beat", "periodic tasks are sent by celery beat, to these workers, too"},
+                {"multi", "several workers are started by the service manager, as by "
+                          "sanjab-worker.service"},
+                {"report", "sanjab inspect report asks the workers"},
+                {"shell", "tasks are called by sanjab call"},
+                {"list", "queues are shown by sanjab status"},
+                {"amqp", "queues are made as they are named; see sanjab status, sanjab purge"},
+                {"graph", "workers are shown by sanjab status"},
+                {"logtool", "worker --log-format json is for programs that read logs"},
+                {"migrate", "messages stay where they are: workers of both kinds read them"},
+                {"upgrade", "sanjab conf says what is wrong with each setting"},
+        };
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+                if (strcmp(table[i][0], name) == 0)
+                        return table[i][1];
+        return NULL;
+}
+
 static int unknown(const char *name)
 {
+        const char *why = elsewhere(name);
+        if (why)
+                return terminal_fault(STATUS_USAGE, "there is no command '%s': %s", name, why);
         const char *names[COMMANDS + 2] = {"help"};
         for (size_t i = 0; i < COMMANDS; i++)
                 names[i + 1] = commands[i]->name;
@@ -69,7 +95,8 @@ int main(int argc, char **argv)
 {
         sj_boot(argc, argv);
         terminal_begin();
-        log_lines_begin(SJ_LOG_WARNING);
+        log_lines lines = {.lowest = SJ_LOG_WARNING};
+        log_lines_begin(&lines);
         const char *name = argc > 1 ? argv[1] : NULL;
         if (!name)
                 return no_command();

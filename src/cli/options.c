@@ -2,8 +2,8 @@
 /* Each kind of option is one function that reads a text into its variable. */
 #include "cli/options.h"
 
+#include "base/suggest.h"
 #include "cli/help.h"
-#include "cli/suggest.h"
 #include "cli/terminal.h"
 
 #include <ctype.h>
@@ -108,8 +108,36 @@ static int show_help(const command *c, int *ret_status)
         return -1;
 }
 
+/* clang-format off */
+/* Celery's for each command, which no command has. */
+static const option_refused refused_everywhere[] = {
+        {'A', "app", "only a worker loads tasks; the broker is found by --broker, or the settings"},
+        {0, "result-backend", "set SANJAB_RESULT_BACKEND, or result_backend in sanjab.conf"},
+        {0, "loader", "tasks are loaded by worker --app alone"},
+        {0, "workdir", "change to the folder first, or say WorkingDirectory= in the unit"},
+        {'C', "no-color", "set NO_COLOR in the environment"},
+        {'q', "quiet", "send the output elsewhere: >/dev/null"},
+        {0, "skip-checks", "there are no checks of Django's to be left out"},
+        {0},
+};
+/* clang-format on */
+
+static const char *why_not(const option_refused *o, const char *name, size_t n)
+{
+        for (; o && o->why; o++)
+                if (o->name && strncmp(o->name, name, n) == 0 && !o->name[n])
+                        return o->why;
+        return NULL;
+}
+
 static int unknown_long(const command *c, const char *name, size_t n)
 {
+        const char *why = why_not(c->refused, name, n);
+        if (!why)
+                why = why_not(refused_everywhere, name, n);
+        if (why)
+                return terminal_fault(-1, "'%s' has no option --%.*s: %s", c->name, (int)n, name,
+                                      why);
         const char *names[NAMES_MAX] = {"help"};
         size_t count = 1;
         for (const option *o = c->options; o->name && count + 1 < NAMES_MAX; o++)
@@ -145,6 +173,18 @@ static int parse_long(cursor *c, const char *text, int *ret_status)
         return 0;
 }
 
+static int unknown_letter(const command *c, char letter)
+{
+        const option_refused *const tables[] = {c->refused, refused_everywhere};
+        for (size_t i = 0; i < 2; i++)
+                for (const option_refused *o = tables[i]; o && o->why; o++)
+                        if (o->letter == letter)
+                                return terminal_fault(-1, "'%s' has no option -%c: %s", c->name,
+                                                      letter, o->why);
+        return terminal_fault(-1, "'%s' has no option -%c: see sanjab %s --help", c->name, letter,
+                              c->name);
+}
+
 static int parse_letters(cursor *c, const char *text, int *ret_status)
 {
         for (; *text; text++) {
@@ -154,8 +194,7 @@ static int parse_letters(cursor *c, const char *text, int *ret_status)
                 while (o->name && o->letter != *text)
                         o++;
                 if (!o->name)
-                        return terminal_fault(-1, "'%s' has no option -%c: see sanjab %s --help",
-                                              c->command->name, *text, c->command->name);
+                        return unknown_letter(c->command, *text);
                 if (o->kind != OPTION_FLAG)
                         return take_value(c, o, text[1] ? text + 1 : NULL);
                 *(bool *)variable(o, c->target) = true;

@@ -39,3 +39,16 @@ int queue_list_parse(sj_arena *arena, const char *text, sj_str **ret)
         *ret = names;
         return n;
 }
+
+size_t queue_list_without(sj_str names[], size_t n, const sj_str without[], size_t n_without)
+{
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++) {
+                size_t j = 0;
+                while (j < n_without && !sj_str_equal(names[i], without[j]))
+                        j++;
+                if (j == n_without)
+                        names[kept++] = names[i];
+        }
+        return kept;
+}

@@ -5,6 +5,7 @@
 #include "base/iso8601.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "codec/json_named.h"
 
 #include <sanjab/fiber.h>
 
@@ -74,8 +75,7 @@ static int outcome_json(const char *id, const sj_outcome *outcome)
                 sj_json_write_object_begin(w);
                 write_text(w, "id", id);
                 write_text(w, "state", outcome->state_name);
-                sj_json_write_name(w, "result");
-                sj_json_write_value(w, outcome->value);
+                json_named_value(w, "result", outcome->value);
                 write_error(w, &outcome->error);
                 show_json_moment(w, "done", outcome->done);
                 sj_json_write_object_end(w);

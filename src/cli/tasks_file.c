@@ -3,8 +3,8 @@
 #include "cli/tasks_file.h"
 
 #include "cli/compile.h"
-#include "cli/trust.h"
 #include "os/os.h"
+#include "queue/trust.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -10,6 +10,9 @@
 #include "cli/command.h"
 #include "os/os.h"
 
+#include <sanjab/debug.h>
+#include <sanjab/fiber.h>
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +106,17 @@ int terminal_fault(int status, const char *format, ...)
         return status;
 }
 
+static void write_dump(void *arg, const char *text, size_t n)
+{
+        (void)arg;
+        terminal_write(TERMINAL_ERR, (sj_str){text, n});
+}
+
+void terminal_dump(void)
+{
+        sj_dump(write_dump, NULL);
+}
+
 bool terminal_confirm(const char *question)
 {
         if (!terminal_is(TERMINAL_IN) || !terminal_is(TERMINAL_ERR))
@@ -122,21 +136,29 @@ static bool is_unsafe(uint32_t c, unsigned length, bool lines)
         return length == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0);
 }
 
+static int append_bytes(buf *b, const char *bytes, unsigned n)
+{
+        int r = 0;
+        for (unsigned i = 0; i < n && r >= 0; i++)
+                r = buf_printf(b, "\\x%02x", (unsigned char)bytes[i]);
+        return r;
+}
+
 int terminal_append_safe(buf *b, sj_str text, bool lines)
 {
-        const char *end = text.data + text.n;
-        for (const char *p = text.data; p < end;) {
+        const char *end = text.data + text.n, *plain = text.data;
+        int r = 0;
+        for (const char *p = text.data; p < end && r >= 0;) {
                 uint32_t c = 0;
                 unsigned length = utf8_decode(p, end, UTF8_STRICT, &c);
                 unsigned step = length ? length : 1;
-                int r = 0;
-                if (!is_unsafe(c, length, lines))
-                        r = buf_append(b, p, step);
-                for (unsigned i = 0; is_unsafe(c, length, lines) && i < step && r >= 0; i++)
-                        r = buf_printf(b, "\\x%02x", (unsigned char)p[i]);
-                if (r < 0)
-                        return r;
+                if (is_unsafe(c, length, lines)) {
+                        r = buf_append(b, plain, (size_t)(p - plain));
+                        if (r >= 0)
+                                r = append_bytes(b, p, step);
+                        plain = p + step;
+                }
                 p += step;
         }
-        return 0;
+        return r < 0 ? r : buf_append(b, plain, (size_t)(end - plain));
 }

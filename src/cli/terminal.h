@@ -32,6 +32,9 @@ int terminal_show(const buf *text);
 /* Says "sanjab: ..." on the error output. Returns `status`. */
 int terminal_fault(int status, const char *format, ...) SJ_PRINTF(2, 3);
 
+/* Writes a line for each fiber to the error output. */
+void terminal_dump(void);
+
 /* Asks for y or n. Whether it was y; false at once when nobody can be asked. */
 bool terminal_confirm(const char *question);
 

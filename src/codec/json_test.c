@@ -2,27 +2,12 @@
 /* Parsing and reading values. */
 #include <sanjab/json.h>
 
-#include "base/unit.h"
+#include "base/arena_unit.h"
 #include "codec/testdata.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static sj_arena *arena;
-
-static int begin(void **state)
-{
-        (void)state;
-        return sj_arena_new(&arena);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        sj_arena_free(arena);
-        return 0;
-}
 
 static const sj_json *parse_with(const char *text, unsigned flags)
 {
@@ -627,42 +612,32 @@ static void equality_ignores_the_order_of_members_and_what_is_hidden(void **stat
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_setup_teardown(integers_are_exact_over_the_whole_range, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(larger_integers_keep_their_digits, begin, end),
-                cmocka_unit_test_setup_teardown(doubles_are_what_has_a_fraction_or_an_exponent,
-                                                begin, end),
-                cmocka_unit_test_setup_teardown(malformed_numbers_are_refused, begin, end),
-                cmocka_unit_test_setup_teardown(numbers_beyond_doubles_are_only_pythons, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(not_a_number_and_the_infinities_are_only_pythons,
-                                                begin, end),
-                cmocka_unit_test_setup_teardown(escapes_are_undone, begin, end),
-                cmocka_unit_test_setup_teardown(wrong_escapes_are_refused, begin, end),
-                cmocka_unit_test_setup_teardown(strings_of_every_length_and_with_every_byte, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(lone_surrogates_are_only_pythons, begin, end),
-                cmocka_unit_test_setup_teardown(bytes_that_are_not_utf8_are_refused, begin, end),
-                cmocka_unit_test_setup_teardown(containers_and_their_parts, begin, end),
-                cmocka_unit_test_setup_teardown(of_members_with_one_name_the_last_is_found, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(a_chain_of_look_ups_needs_one_check, begin, end),
-                cmocka_unit_test_setup_teardown(getters_refuse_other_types, begin, end),
-                cmocka_unit_test_setup_teardown(whole_doubles_are_integers_too, begin, end),
-                cmocka_unit_test_setup_teardown(broken_structure_is_refused_where_it_breaks, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(a_nul_is_a_wrong_byte_and_not_the_end, begin, end),
-                cmocka_unit_test_setup_teardown(errors_tell_line_and_column, begin, end),
-                cmocka_unit_test_setup_teardown(nesting_is_limited, begin, end),
-                cmocka_unit_test_setup_teardown(the_size_is_limited, begin, end),
-                cmocka_unit_test_setup_teardown(many_values_are_kept_in_order, begin, end),
-                cmocka_unit_test_setup_teardown(every_truncation_of_a_message_is_refused, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(every_changed_byte_of_a_message_is_survived, begin,
-                                                end),
-                cmocka_unit_test_setup_teardown(a_message_is_read, begin, end),
-                cmocka_unit_test_setup_teardown(
-                        equality_ignores_the_order_of_members_and_what_is_hidden, begin, end),
+                ARENA_TEST(integers_are_exact_over_the_whole_range),
+                ARENA_TEST(larger_integers_keep_their_digits),
+                ARENA_TEST(doubles_are_what_has_a_fraction_or_an_exponent),
+                ARENA_TEST(malformed_numbers_are_refused),
+                ARENA_TEST(numbers_beyond_doubles_are_only_pythons),
+                ARENA_TEST(not_a_number_and_the_infinities_are_only_pythons),
+                ARENA_TEST(escapes_are_undone),
+                ARENA_TEST(wrong_escapes_are_refused),
+                ARENA_TEST(strings_of_every_length_and_with_every_byte),
+                ARENA_TEST(lone_surrogates_are_only_pythons),
+                ARENA_TEST(bytes_that_are_not_utf8_are_refused),
+                ARENA_TEST(containers_and_their_parts),
+                ARENA_TEST(of_members_with_one_name_the_last_is_found),
+                ARENA_TEST(a_chain_of_look_ups_needs_one_check),
+                ARENA_TEST(getters_refuse_other_types),
+                ARENA_TEST(whole_doubles_are_integers_too),
+                ARENA_TEST(broken_structure_is_refused_where_it_breaks),
+                ARENA_TEST(a_nul_is_a_wrong_byte_and_not_the_end),
+                ARENA_TEST(errors_tell_line_and_column),
+                ARENA_TEST(nesting_is_limited),
+                ARENA_TEST(the_size_is_limited),
+                ARENA_TEST(many_values_are_kept_in_order),
+                ARENA_TEST(every_truncation_of_a_message_is_refused),
+                ARENA_TEST(every_changed_byte_of_a_message_is_survived),
+                ARENA_TEST(a_message_is_read),
+                ARENA_TEST(equality_ignores_the_order_of_members_and_what_is_hidden),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

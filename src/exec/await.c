@@ -6,6 +6,8 @@
  */
 #include "exec/await.h"
 
+#include <sanjab/future.h>
+
 /* A shield must have a finite deadline; this one is a lifetime, and is entered anew after it. */
 static const sj_time LIFETIME = 10 * 365 * 24 * SJ_HOUR;
 

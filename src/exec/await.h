@@ -7,6 +7,7 @@
 #include "exec/mutex.h"
 
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
 
 /*
  * Waits until the future is set, cancelled or not: for one whose setter uses the caller's memory.

@@ -7,6 +7,7 @@
 #include "os/os.h"
 
 #include <sanjab/fiber.h>
+#include <sanjab/select.h>
 
 enum { LINE = 64 };
 

@@ -3,6 +3,7 @@
 #include "fiber/sim_unit.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 
 static int count_call(void *arg)
 {

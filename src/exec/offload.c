@@ -14,6 +14,8 @@
 #include "exec/await.h"
 #include "exec/thread_pool.h"
 
+#include <sanjab/future.h>
+
 #include <stdlib.h>
 
 enum { OFFLOAD_QUEUE = 16384 };

@@ -13,6 +13,8 @@
  */
 #include "exec/process_pool.h"
 
+#include <sanjab/future.h>
+
 #include <signal.h>
 
 enum { ATTEMPTS = 3 };

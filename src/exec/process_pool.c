@@ -9,6 +9,8 @@
  */
 #include "exec/process_pool.h"
 
+#include <sanjab/future.h>
+
 #include <stdlib.h>
 
 enum { RING = 256 * 1024 };

@@ -14,6 +14,8 @@
 #include "exec/process_wire.h"
 #include "exec/zygote.h"
 
+#include <sanjab/future.h>
+
 /* The calls of one map: settled together. */
 typedef struct process_group {
         sj_process_result *results;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/unit.h"
 #include "exec/process_wire.h"
+#include "fiber/real_unit.h"
 #include "os/os.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -18,15 +19,6 @@
 #include <unistd.h>
 
 static const sj_time LIMIT = 30 * SJ_SEC;
-
-/* As assert_true, on any stack. */
-#define expect(condition)                                                          \
-        do {                                                                       \
-                if (!(condition)) {                                                \
-                        fprintf(stderr, "%s: not so: %s\n", SJ_WHERE, #condition); \
-                        abort();                                                   \
-                }                                                                  \
-        } while (0)
 
 /* Memory that tests share with the workers: a file mapped by path. */
 typedef struct shared {

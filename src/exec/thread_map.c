@@ -15,6 +15,8 @@
 #include "exec/await.h"
 #include "exec/thread_pool.h"
 
+#include <sanjab/future.h>
+
 #include <stdlib.h>
 
 typedef struct map_state {

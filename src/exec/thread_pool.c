@@ -24,6 +24,8 @@
 
 #include "exec/await.h"
 
+#include <sanjab/future.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 

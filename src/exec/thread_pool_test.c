@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/unit.h"
+#include "fiber/real_unit.h"
 #include "os/os.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/future.h>
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static const sj_time LIMIT = 20 * SJ_SEC;
-
-/* As assert_true, on any stack. */
-#define expect(condition)                                                          \
-        do {                                                                       \
-                if (!(condition)) {                                                \
-                        fprintf(stderr, "%s: not so: %s\n", SJ_WHERE, #condition); \
-                        abort();                                                   \
-                }                                                                  \
-        } while (0)
 
 /* ── A gate: calls wait at it until it is opened ─────────────────────────────────────────── */
 

@@ -5,6 +5,7 @@
 #include "os/os.h"
 
 #include <sanjab/exec.h>
+#include <sanjab/select.h>
 
 #include <fcntl.h>
 #include <sched.h>

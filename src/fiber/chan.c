@@ -1,34 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A chan: a ring of items, and two queues of which at most one is not empty.
+ * A chan: a store of items, and two queues of which at most one is not empty.
  *
- *         senders ──► [ ring of capacity items ] ──► receivers
+ *         senders ──► [ store of capacity items ] ──► receivers
  *
  * Who comes and finds one waiting on the other side serves him at once: a receiver gets the item
  * into his own memory, a sender's item is taken from his. So an item is copied once or twice, and
  * a woken fiber finds its work done.
+ *
+ * The store is a ring, unless the chan has another order (chan_order.c): what most chans do stays
+ * without an indirect call.
  */
 #include "fiber/chan.h"
 
 #include "fiber/fiber.h"
 
+#include <sanjab/chan.h>
+
 #include <stdlib.h>
 
-struct sj_chan {
-        size_t item_size;
-        size_t capacity;
-        size_t first; /* index of the oldest item */
-        size_t count;
-        bool closed;
-        list senders;   /* clauses; data: the item to be taken */
-        list receivers; /* clauses; data: where to put the item */
-        char items[];
-};
-
-int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret)
+int chan_new(size_t item_size, size_t slot_size, size_t capacity, sj_chan **ret)
 {
         size_t bytes;
-        if (item_size == 0 || __builtin_mul_overflow(item_size, capacity, &bytes) ||
+        if (item_size == 0 || __builtin_mul_overflow(slot_size, capacity, &bytes) ||
             bytes > SIZE_MAX / 2)
                 return -EINVAL;
         sj_chan *c = malloc(sizeof(*c) + bytes);
@@ -37,8 +31,14 @@ int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret)
         *c = (sj_chan){.item_size = item_size, .capacity = capacity};
         list_init(&c->senders);
         list_init(&c->receivers);
+        list_init(&c->joiners);
         *ret = c;
         return 0;
+}
+
+int sj_chan_new(size_t item_size, size_t capacity, sj_chan **ret)
+{
+        return chan_new(item_size, item_size, capacity, ret);
 }
 
 void sj_chan_free(sj_chan *c)
@@ -62,6 +62,10 @@ static inline void copy(void *to, const void *from, size_t size)
 
 static void push(sj_chan *c, const void *item)
 {
+        if (__builtin_expect(c->order != NULL, 0)) {
+                c->order->push(c, item);
+                return;
+        }
         size_t i = c->first + c->count;
         if (i >= c->capacity)
                 i -= c->capacity;
@@ -71,6 +75,10 @@ static void push(sj_chan *c, const void *item)
 
 static void pop(sj_chan *c, void *ret_item)
 {
+        if (__builtin_expect(c->order != NULL, 0)) {
+                c->order->pop(c, ret_item);
+                return;
+        }
         copy(ret_item, c->items + c->first * c->item_size, c->item_size);
         if (++c->first == c->capacity)
                 c->first = 0;
@@ -83,12 +91,14 @@ int chan_try_send(sj_chan *c, const void *item)
                 return -EPIPE;
         clause *receiver = clause_first(&c->receivers);
         if (receiver) {
+                c->unfinished++;
                 copy(receiver->data, item, c->item_size);
                 clause_fire(receiver, 0);
                 return 0;
         }
         if (c->count == c->capacity)
                 return -EAGAIN;
+        c->unfinished++;
         push(c, item);
         return 0;
 }
@@ -99,12 +109,14 @@ int chan_try_recv(sj_chan *c, void *ret_item)
         if (c->count > 0) {
                 pop(c, ret_item);
                 if (sender) {
+                        c->unfinished++;
                         push(c, sender->data);
                         clause_fire(sender, 0);
                 }
                 return 0;
         }
         if (sender) {
+                c->unfinished++;
                 copy(ret_item, sender->data, c->item_size);
                 clause_fire(sender, 0);
                 return 0;
@@ -156,4 +168,23 @@ void sj_chan_close(sj_chan *c)
         clause_fire_all(&c->senders, -EPIPE);
         if (c->count == 0)
                 clause_fire_all(&c->receivers, -EPIPE);
+}
+
+int sj_chan_done(sj_chan *c)
+{
+        if (c->unfinished == c->count)
+                return -EOVERFLOW;
+        if (--c->unfinished == 0)
+                clause_fire_all(&c->joiners, 0);
+        return 0;
+}
+
+int sj_chan_join(sj_chan *c, sj_time deadline)
+{
+        int r = fiber_check_of(fiber_current());
+        if (r < 0 || c->unfinished == 0)
+                return r;
+        clause waiter;
+        clause_add(&c->joiners, &waiter);
+        return fiber_wait(&waiter, 1, deadline, "work on a chan's items", NULL);
 }

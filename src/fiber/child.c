@@ -2,6 +2,8 @@
 /* Child processes, whose end is a descriptor that becomes readable. */
 #include "fiber/fiber.h"
 
+#include <sanjab/process.h>
+
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>

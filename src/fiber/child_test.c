@@ -4,6 +4,8 @@
 #include "os/os.h"
 
 #include <sanjab/fiber.h>
+#include <sanjab/process.h>
+#include <sanjab/select.h>
 
 #include <signal.h>
 #include <sys/wait.h>

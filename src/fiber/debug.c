@@ -3,6 +3,8 @@
 
 #include "fiber/overflow.h"
 
+#include <sanjab/debug.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -7,6 +7,8 @@
 #include "fiber/sanitize.h"
 #include "os/os.h"
 
+#include <sanjab/chan.h>
+#include <sanjab/debug.h>
 #include <sanjab/fiber.h>
 
 #include <signal.h>

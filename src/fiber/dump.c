@@ -5,6 +5,8 @@
  */
 #include "fiber/fiber.h"
 
+#include <sanjab/debug.h>
+
 #include <dlfcn.h>
 #include <stdio.h>
 
@@ -80,16 +82,16 @@ static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time
 }
 
 /* The fiber, or the one after it in its owner; by the owner's list. */
-static const sj_fiber *sibling_from(const scope *s, const list *node)
+static sj_fiber *sibling_from(const scope *s, const list *node)
 {
         return node == &s->fibers ? NULL : container_of(node, sj_fiber, sibling);
 }
 
 /* The first fiber at or below scope s: of s itself, or of the scopes around it in its fiber. */
-static const sj_fiber *first_in(const scope *s)
+static sj_fiber *first_in(const scope *s)
 {
         for (; s; s = s->outer) {
-                const sj_fiber *f = sibling_from(s, s->fibers.next);
+                sj_fiber *f = sibling_from(s, s->fibers.next);
                 if (f)
                         return f;
         }
@@ -97,16 +99,16 @@ static const sj_fiber *first_in(const scope *s)
 }
 
 /* The next fiber of the tree in order, without recursion: the tree may be deeper than a stack. */
-static const sj_fiber *next_fiber(const sj_fiber *f, int *depth)
+sj_fiber *fiber_tree_next(const sj_fiber *f, int *depth)
 {
-        const sj_fiber *child = f->has_ended ? NULL : first_in(f->inner);
+        sj_fiber *child = f->has_ended ? NULL : first_in(f->inner);
         if (child) {
                 *depth += INDENT;
                 return child;
         }
         while (f) {
                 const scope *s = f->owner;
-                const sj_fiber *next = sibling_from(s, f->sibling.next);
+                sj_fiber *next = sibling_from(s, f->sibling.next);
                 if (!next)
                         next = first_in(s->outer);
                 if (next)
@@ -115,6 +117,11 @@ static const sj_fiber *next_fiber(const sj_fiber *f, int *depth)
                 f = s->opener;
         }
         return NULL;
+}
+
+sj_fiber *fiber_tree_first(const fiber_loop *fl)
+{
+        return sibling_from(&fl->root, fl->root.fibers.next);
 }
 
 void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg)
@@ -126,8 +133,7 @@ void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg)
         sj_time now = os_now();
         int depth = 0;
         size_t count = 0;
-        const sj_fiber *f = sibling_from(&fl->root, fl->root.fibers.next);
-        for (; f; f = next_fiber(f, &depth)) {
+        for (const sj_fiber *f = fiber_tree_first(fl); f; f = fiber_tree_next(f, &depth)) {
                 print_fiber(&out, depth, f, now);
                 count++;
         }

@@ -8,6 +8,8 @@
 
 #include "fiber/fiber.h"
 
+#include <sanjab/select.h>
+
 #include <stdlib.h>
 
 enum { FD_TABLE_FIRST = 64, FD_MOST = 1 << 26 };

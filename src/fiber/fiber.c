@@ -16,6 +16,10 @@
 #include "fiber/fiber.h"
 
 #include "fiber/debug.h"
+#include "fiber/trace.h"
+
+#include <sanjab/debug.h>
+#include <sanjab/future.h>
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -104,6 +108,8 @@ static void fiber_end(sj_fiber *f, int result)
 {
         if (f->inner)
                 debug_abort(f, "returned without leaving a scope that it had entered");
+        if (__builtin_expect(f->locals != NULL, 0))
+                local_end(f);
         f->result = result;
         f->has_ended = true;
         scope_child_ended(f->owner, f);
@@ -115,7 +121,7 @@ static void hand_down_stack(fiber_loop *fl, sj_fiber *f, sj_fiber *next)
         stack *spare = next->stack;
         next->stack = f->stack;
         next->context.pc = f->context.pc;
-        stack_free(&fl->stacks, spare);
+        stack_free_unused(&fl->stacks, spare);
         if (!f->has_handle)
                 fiber_free(fl, f);
 }
@@ -144,6 +150,22 @@ void fiber_body(void *arg)
         context_switch_last(&f->context, fiber_context(fl, next));
 }
 
+/* What each fiber needs before it can be: nothing is left of it on failure. */
+static inline int acquire(fiber_loop *fl, sj_fiber *f)
+{
+        const sj_fiber *parent = atomic_load_explicit(&fl->current, memory_order_relaxed);
+        f->locals = NULL;
+        if (__builtin_expect(parent && parent->locals, 0)) {
+                int r = local_inherit(parent->locals, &f->locals);
+                if (r < 0)
+                        return r;
+        }
+        int r = stack_alloc(&fl->stacks, &f->stack);
+        if (r < 0)
+                local_end(f);
+        return r;
+}
+
 int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const char *where,
                    sj_fiber **ret)
 {
@@ -154,7 +176,7 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         sj_fiber *f = fiber_new(fl);
         if (!f)
                 return -ENOMEM;
-        int r = stack_alloc(&fl->stacks, &f->stack);
+        int r = acquire(fl, f);
         if (r < 0) {
                 fiber_free(fl, f);
                 return r;
@@ -162,7 +184,8 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         f->inner = NULL;
         f->owner = s;
         f->wait = NULL;
-        f->cancelled = f->stop = s->cancelled;
+        f->cancelled = s->cancelled;
+        f->stop = s->cancelled != SJ_BY_NONE;
         f->has_ended = false;
         f->has_handle = ret != NULL;
         f->failed_unseen = false;
@@ -176,6 +199,8 @@ int sj_spawn_named(sj_scope *ss, sj_fn *fn, void *arg, const char *name, const c
         s->handles_alive += f->has_handle;
         f->context.pc = NULL;
         fiber_make_ready(f);
+        if (__builtin_expect(fl->trace != NULL, 0))
+                trace_spawned(fl, f);
         if (ret)
                 *ret = f;
         return 0;
@@ -222,14 +247,28 @@ bool sj_fiber_done(const sj_fiber *f, int *ret_result)
         return true;
 }
 
+int sj_cancel_for(sj_fiber *f, int reason)
+{
+        if (reason < 1)
+                return -EINVAL;
+        scope_cancel_fiber(f, reason);
+        return 0;
+}
+
 bool sj_cancelled(void)
 {
         return fiber_check() == -ECANCELED;
 }
 
+int sj_cancel_reason(void)
+{
+        const sj_fiber *f = fiber_current();
+        return f ? fiber_is_cancelled(f) : SJ_BY_NONE;
+}
+
 void sj_cancel(sj_fiber *f)
 {
-        scope_cancel_fiber(f);
+        scope_cancel_fiber(f, SJ_BY_CALL);
 }
 
 /* ── The loop's life ─────────────────────────────────────────────────────────────────────── */
@@ -276,21 +315,29 @@ static void tidy_later(fiber_loop *fl)
         loop_timer_set(&fl->loop, &fl->tidy, sj_after(SJ_SEC));
 }
 
+static void poll_once(fiber_loop *fl)
+{
+        if (loop_poll(&fl->loop, true) < 0)
+                debug_abort(NULL, "the system does not tell any more what is ready");
+}
+
 /* The thread's own stack: lets fibers run and polls in turn, until none is left. */
 static void run_until_empty(fiber_loop *fl)
 {
         while (fl->root.alive > 0) {
                 uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
                 /* To the first fiber, from it to so many others, and back. */
-                fl->poll_at = switches + 2 + (os_simulated ? os_choose(8) : SWITCHES_A_POLL);
+                trace_poll_at(fl, switches + 2 + (os_simulated ? os_choose(8) : SWITCHES_A_POLL));
                 sj_fiber *next = fiber_next(fl);
                 if (next) {
                         context_switch(&fl->root_context, fiber_context(fl, next));
                         fiber_after_switch(fl);
                 }
+                fl->turns++;
                 tidy_later(fl);
-                if (fl->root.alive > 0 && loop_poll(&fl->loop, true) < 0)
-                        debug_abort(NULL, "the system does not tell any more what is ready");
+                if (fl->root.alive > 0)
+                        poll_once(fl);
+                counters_turn(fl);
         }
 }
 
@@ -323,7 +370,46 @@ static void fiber_loop_fini(fiber_loop *fl)
         loop_fini(&fl->loop);
 }
 
-int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where)
+static void stop_main(loop_post *post)
+{
+        fiber_loop *fl = container_of(post, fiber_loop, stop_post);
+        fl->stopped = true;
+        scope_cancel_fiber(fl->main, SJ_BY_STOP);
+}
+
+static void send_stop(sj_then *then, int result, void *value)
+{
+        (void)result;
+        (void)value;
+        fiber_loop *fl = container_of(then, fiber_loop, stop_call);
+        loop_post_send(&fl->loop, &fl->stop_post);
+}
+
+void sj_loop_stop(sj_loop *loop)
+{
+        sj_future_cancel(((fiber_loop *)loop)->stop);
+}
+
+/* All fibers until the last has ended; f is the first. */
+static int run_main(fiber_loop *fl, sj_fiber *f, sj_future *stop)
+{
+        fl->main = f;
+        fl->stop = stop;
+        fl->stop_call.call = send_stop;
+        fl->stop_post.run = stop_main;
+        sj_future_then(stop, &fl->stop_call);
+        run_until_empty(fl);
+        sj_trace_stop();
+        /* What was not taken back is on its way. */
+        if (!sj_future_forget(stop, &fl->stop_call))
+                while (!fl->stopped)
+                        poll_once(fl);
+        int r = f->result < 0 || !fl->root.error ? f->result : fl->root.error;
+        fiber_free(fl, f);
+        return r;
+}
+
+int fiber_run(sj_future *stop, sj_fn *main, void *arg, const char *name, const char *where)
 {
         if (fiber_loop_of_thread)
                 return -EBUSY;
@@ -333,11 +419,14 @@ int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where)
                 return r;
         sj_fiber *f;
         r = sj_spawn_named((sj_scope *)&fl.root, main, arg, name, where, &f);
-        if (r >= 0) {
-                run_until_empty(&fl);
-                r = f->result < 0 || !fl.root.error ? f->result : fl.root.error;
-                fiber_free(&fl, f);
-        }
+        if (r >= 0)
+                r = run_main(&fl, f, stop);
         fiber_loop_fini(&fl);
         return r;
+}
+
+int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where)
+{
+        sj_future stop = SJ_FUTURE_INIT;
+        return fiber_run(&stop, main, arg, name, where);
 }

@@ -14,6 +14,7 @@
 #define SANJAB_FIBER_FIBER_H
 
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
 
 #include "fiber/context.h"
 #include "fiber/stack.h"
@@ -31,9 +32,9 @@ struct __attribute__((aligned(64))) sj_fiber {
         context context;    /* its pc is NULL until it runs for the first time */
         struct wait *wait;  /* what it waits for, or waited for when it is not over; else NULL */
         int result;         /* when it has ended */
+        int cancelled;      /* why, by sj_cancel or its owner; scopes inside may be shielded */
         bool has_ended;     /* else it runs, if it is the current one; or waits; or is ready */
         bool stop;          /* its blocking calls say -ECANCELED: fiber_is_cancelled */
-        bool cancelled;     /* by sj_cancel or its owner; scopes inside may be shielded */
         bool has_handle;    /* freed when its owner is left, not when it ends */
         bool failed_unseen; /* it failed, and nobody has been told yet */
 
@@ -41,7 +42,7 @@ struct __attribute__((aligned(64))) sj_fiber {
         scope *inner; /* the innermost scope that it has open, or NULL */
         scope *owner; /* the scope it was spawned into */
         list sibling; /* in owner->fibers; its next: in free_fibers */
-        list joiners; /* clauses; data: set when it tells the result */
+        list joiners; /* clauses; data: the fiber if it tells the result; NULL; or a tally */
         sj_fn *fn;
 
         void *arg;
@@ -49,6 +50,10 @@ struct __attribute__((aligned(64))) sj_fiber {
         const char *_Atomic where;
         struct sj_fiber *next_ended;     /* in owner->ended, until sj_scope_next gave it */
         struct sj_fiber *next_cancelled; /* worklist of scope_cancel */
+        struct local_value *locals;      /* its own values, the newest first; mostly none */
+
+        sj_time trace_since; /* when it began what it does; with a trace only, as the next */
+        uint32_t trace_lane;
 };
 
 /* What sj_scope holds; may_alias, since it lies in the caller's storage of another type. */
@@ -70,9 +75,9 @@ struct __attribute__((may_alias)) scope {
         unsigned failed_unseen; /* failures that nobody has been told of */
         int unseen_error;       /* the first of these that nobody can ask a handle for */
         int error;              /* the first failure of a child */
-        bool cancelled;
-        bool from_above; /* cancelled by what is around it */
-        bool timed_out;  /* its own deadline has passed */
+        int cancelled;          /* why: SJ_BY_NONE, if it is not */
+        bool from_above;        /* cancelled by what is around it */
+        bool timed_out;         /* its own deadline has passed */
 };
 
 static_assert(sizeof(scope) <= sizeof(sj_scope), "sj_scope must hold a scope");
@@ -87,11 +92,20 @@ typedef struct fiber_loop {
         struct fiber_slab *slabs;
         sj_fiber *leaving; /* has ended, and its stack is still under it: see fiber_bury */
         _Atomic uint64_t switches;
-        uint64_t poll_at; /* the loop is polled when so many switches have been */
+        uint64_t poll_at; /* the loop is polled when so many switches have been; tracing: 0 */
+        uint64_t readied; /* how often a fiber was made ready */
+        uint64_t turns;   /* how often the thread's own stack came next */
+        size_t ready_most, timers_most, fds_most; /* at the end of a turn */
         scope root;
         struct fd_record **fd_table; /* by descriptor */
         size_t fd_table_size;
         struct watchdog *watchdog;
+        struct trace *trace; /* or NULL */
+        sj_fiber *main;
+        sj_future *stop; /* set when the loop is to end; of this loop, or of several */
+        sj_then stop_call;
+        loop_post stop_post; /* by which stop_call reaches this thread */
+        bool stopped;        /* it has */
 } fiber_loop;
 
 /* This thread's loop, or NULL; a function, so that no register keeps its address over a switch. */
@@ -117,16 +131,28 @@ static inline scope *scope_of(sj_scope *s)
 }
 
 /* The loop that the scope's fibers run on is that of the thread: a scope never crosses threads. */
-/* Kept in f->stop, which is set anew whenever one of these changes. */
-static inline bool fiber_is_cancelled(const sj_fiber *f)
+/* Why, or SJ_BY_NONE; kept, whether, in f->stop, which is set anew whenever one of these changes.
+ */
+static inline int fiber_is_cancelled(const sj_fiber *f)
 {
         return f->inner ? f->inner->cancelled : f->cancelled;
 }
 
+/* Of one that has ended: to have been cancelled is no failure. */
+static inline bool fiber_failed(const sj_fiber *f)
+{
+        return f->result < 0 && !(f->result == -ECANCELED && f->cancelled);
+}
+
 static inline void fiber_make_ready(sj_fiber *f)
 {
-        loop_ready(&fiber_loop_of_thread->loop, &f->ready);
+        fiber_loop *fl = fiber_loop_of_thread;
+        fl->readied++;
+        loop_ready(&fl->loop, &f->ready);
 }
+
+/* trace.c: the next that is ready, or NULL for the thread's own stack, and writes it down. */
+loop_task *trace_next(fiber_loop *fl) __attribute__((cold));
 
 /*
  * Who runs now, taken from those that are ready: NULL for the thread's own stack. `switches`
@@ -139,6 +165,8 @@ static inline sj_fiber *fiber_next(fiber_loop *fl)
         loop_task *task = NULL;
         if (__builtin_expect(switches < fl->poll_at, 1))
                 task = loop_next(&fl->loop);
+        else if (fl->trace)
+                task = trace_next(fl);
         sj_fiber *next = task ? container_of(task, sj_fiber, ready) : NULL;
         atomic_store_explicit(&fl->current, next, memory_order_release);
         return next;
@@ -179,6 +207,9 @@ static inline __attribute__((always_inline)) void fiber_switch_away(sj_fiber *f)
         }
 }
 
+/* As sj_run_named; the loop ends in good order when stop is set. */
+int fiber_run(sj_future *stop, sj_fn *main, void *arg, const char *name, const char *where);
+
 /* Frees an ended fiber's struct. */
 void fiber_free(fiber_loop *fl, sj_fiber *f);
 /* Frees the structs of a list of siblings, none of which is alive. */
@@ -188,6 +219,21 @@ void fiber_seen(sj_fiber *f);
 
 /* wait.c: ends the wait with -ECANCELED, unless it is over or shielded. */
 void wait_cancel(wait *w);
+
+/* local.c: the values that a fiber spawned by one with these begins with. */
+int local_inherit(const struct local_value *from, struct local_value **ret);
+/* Drops them, in the fiber, which ends. */
+void local_end(sj_fiber *f);
+
+/*
+ * dump.c: all fibers of the loop, also those that ended and have a handle, each before those of
+ * its scopes. *depth is raised for a child.
+ */
+sj_fiber *fiber_tree_first(const fiber_loop *fl);
+sj_fiber *fiber_tree_next(const sj_fiber *f, int *depth);
+
+/* counters.c: at the end of a turn. */
+void counters_turn(fiber_loop *fl);
 
 /* fd.c */
 void fd_table_free(fiber_loop *fl);
@@ -199,6 +245,6 @@ void scope_fail(scope *s, int error);
 /* A child has ended. */
 void scope_child_ended(scope *s, sj_fiber *f);
 /* Cancels one fiber and all that it owns. */
-void scope_cancel_fiber(sj_fiber *f);
+void scope_cancel_fiber(sj_fiber *f, int reason);
 
 #endif

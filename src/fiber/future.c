@@ -5,14 +5,16 @@
  * `state` is the done flag, a lock for the queue of waiters, and whether threads sleep on it. The
  * lock is held for a few instructions, so that it spins.
  *
- * Who sets a future takes each waiter out of the queue under the lock, and then sends it a post,
- * which lies in the waiter, on the waiter's stack. A fiber whose wait ended for another reason at
- * that very moment must not leave before the post has come: future_await_news waits, shielded.
- * It is on its way already, so this is short.
+ * Who sets a future takes each call out of the queue under the lock, and then makes it. That of a
+ * fiber that waits sends it a post, which lies in the waiter, on the waiter's stack. A fiber whose
+ * wait ended for another reason at that very moment must not leave before the post has come:
+ * future_await_news waits, shielded. It is on its way already, so this is short.
  */
 #include "fiber/future.h"
 
 #include "fiber/fiber.h"
+
+#include <sanjab/future.h>
 
 #include <stdatomic.h>
 
@@ -49,7 +51,30 @@ static void arrive(loop_post *post)
 {
         future_waiter *w = container_of(post, future_waiter, post);
         w->arrived = true;
+        if (!w->news || (w->tally && !tally_seen(w->tally, future_failed(w->result))))
+                return;
         clause_fire(w->news, 0);
+}
+
+static void send_news(sj_then *then, int result, void *value)
+{
+        (void)value;
+        future_waiter *w = container_of(then, future_waiter, then);
+        w->result = result;
+        if (w->loop == fiber_loop_current())
+                arrive(&w->post);
+        else
+                loop_post_send(w->loop, &w->post);
+}
+
+static void call_all(list *calls, int result, void *value)
+{
+        list *node = calls->next;
+        while (node != calls) {
+                sj_then *then = container_of(node, sj_then, link);
+                node = node->next; /* before it may go */
+                then->call(then, result, value);
+        }
 }
 
 int sj_future_set(sj_future *f, int result, void *value)
@@ -61,27 +86,23 @@ int sj_future_set(sj_future *f, int result, void *value)
         }
         f->result = result;
         f->value = value;
-        list waiters;
-        list_init(&waiters);
-        list_splice(&waiters, &f->waiters);
-        list_for_each (node, &waiters)
-                container_of(node, future_waiter, link)->queued = false;
+        list calls;
+        list_init(&calls);
+        list_splice(&calls, &f->waiters);
+        list_for_each (node, &calls)
+                container_of(node, sj_then, link)->queued = false;
         /* The last touch: who sees DONE may return at once, and take the future away. */
         uint32_t before =
                 atomic_fetch_xor_explicit(state_of(f), DONE | LOCKED, memory_order_acq_rel);
         if (before & THREADS)
                 os_futex_wake(state_of(f), UINT32_MAX / 2, false);
-        struct sj_loop *here = fiber_loop_current();
-        list *node = waiters.next;
-        while (node != &waiters) {
-                future_waiter *w = container_of(node, future_waiter, link);
-                node = node->next; /* before w may go */
-                if (w->loop == here)
-                        arrive(&w->post);
-                else
-                        loop_post_send(w->loop, &w->post);
-        }
+        call_all(&calls, result, value);
         return 0;
+}
+
+int sj_future_cancel(sj_future *f)
+{
+        return sj_future_set(f, -ECANCELED, NULL);
 }
 
 bool sj_future_done(const sj_future *f)
@@ -89,30 +110,51 @@ bool sj_future_done(const sj_future *f)
         return load_state(f) & DONE;
 }
 
-bool future_enter(sj_future *f, future_waiter *w, clause *c)
+/* False: it is set, and the call will not be made. */
+static bool enqueue(sj_future *f, sj_then *then)
 {
-        *w = (future_waiter){.news = c, .loop = fiber_loop_current(), .post = {.run = arrive}};
-        list_init(&c->link);
         lock(f);
-        bool done = load_state(f) & DONE;
-        if (!done) {
-                w->queued = true;
-                list_append(&f->waiters, &w->link);
-        }
+        bool queued = !(load_state(f) & DONE);
+        then->queued = queued;
+        if (queued)
+                list_append(&f->waiters, &then->link);
         unlock(f);
-        return !done;
+        return queued; /* then->queued may have changed by now */
+}
+
+void sj_future_then(sj_future *f, sj_then *then)
+{
+        if (!enqueue(f, then))
+                then->call(then, f->result, f->value);
+}
+
+bool sj_future_forget(sj_future *f, sj_then *then)
+{
+        lock(f);
+        bool queued = then->queued;
+        if (queued)
+                list_remove(&then->link);
+        then->queued = false;
+        unlock(f);
+        return queued;
+}
+
+bool future_enter(sj_future *f, future_waiter *w, clause *c, tally *t)
+{
+        *w = (future_waiter){.then = {.call = send_news},
+                             .news = c,
+                             .tally = t,
+                             .loop = fiber_loop_current(),
+                             .post = {.run = arrive}};
+        list_init(&c->link);
+        return enqueue(f, &w->then);
 }
 
 void future_leave(sj_future *f, future_waiter *w)
 {
-        if (w->arrived)
-                return;
-        lock(f);
-        if (w->queued) {
-                list_remove(&w->link);
+        w->news = NULL; /* its wait is over */
+        if (!w->arrived && sj_future_forget(f, &w->then))
                 w->arrived = true; /* none will come */
-        }
-        unlock(f);
 }
 
 void future_await_news(future_waiter *w)
@@ -122,6 +164,7 @@ void future_await_news(future_waiter *w)
         clause c;
         list_init(&c.link);
         w->news = &c;
+        w->tally = NULL;
         fiber_wait_shielded(&c, 1, "future");
 }
 
@@ -134,7 +177,7 @@ static int wait_in_fiber(sj_future *f, sj_time deadline)
                 return -ETIMEDOUT;
         clause c;
         future_waiter w;
-        if (!future_enter(f, &w, &c))
+        if (!future_enter(f, &w, &c, NULL))
                 return 0;
         r = fiber_wait(&c, 1, deadline, "future", NULL);
         future_leave(f, &w);

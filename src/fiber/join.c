@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for the end of fibers: one, all of several, the first of several. */
+/* Waiting for the end of fibers: one, or several. */
 #include "fiber/fiber.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 enum { CLAUSES_ON_STACK = 64 };
@@ -55,48 +56,69 @@ int sj_gather(sj_fiber *const f[], size_t n, int ret[], sj_time deadline)
         return 0;
 }
 
-/* The least index of those that have ended, or n. */
-static size_t first_ended(sj_fiber *const f[], size_t n)
+/* What sj_wait returns if there is nothing to wait for, else -EAGAIN. */
+static int settled(sj_fiber *const f[], size_t n, sj_until until)
 {
-        size_t i = 0;
-        while (i < n && !f[i]->has_ended)
-                i++;
-        return i;
+        size_t ended = 0;
+        for (size_t i = 0; i < n; i++) {
+                if (!f[i]->has_ended)
+                        continue;
+                ended++;
+                if (until == SJ_FIRST || (until == SJ_FIRST_FAILURE && fiber_failed(f[i])))
+                        return (int)i;
+        }
+        return ended == n ? (int)n : -EAGAIN;
 }
 
-static int wait_for_any(sj_fiber *const f[], size_t n, clause clauses[], sj_time deadline)
+static int wait_for_several(sj_fiber *const f[], size_t n, clause clauses[], tally *t,
+                            sj_time deadline)
 {
         for (size_t i = 0; i < n; i++) {
-                clauses[i].data = NULL;
-                clause_add(&f[i]->joiners, &clauses[i]);
+                clauses[i].data = t;
+                if (f[i]->has_ended) {
+                        list_init(&clauses[i].link);
+                        tally_seen(t, false); /* a failure would have been found before */
+                } else {
+                        clause_add(&f[i]->joiners, &clauses[i]);
+                }
         }
-        size_t fired = n;
-        int r = fiber_wait(clauses, n, deadline, "first of several", &fired);
-        return fired < n ? 0 : r;
+        int r = fiber_wait(clauses, n, deadline, "several fibers", NULL);
+        return t->pending == 0 ? 0 : r;
 }
 
-int sj_wait_first(sj_fiber *const f[], size_t n, size_t *ret, sj_time deadline)
+static int check_several(sj_fiber *const f[], size_t n, sj_until until)
 {
         int r = fiber_check();
         if (r < 0)
                 return r;
-        if (n == 0)
+        if ((n == 0 && until == SJ_FIRST) || n > INT_MAX)
                 return -EINVAL;
         for (size_t i = 0; i < n; i++)
                 if (f[i] == fiber_current())
                         return -EDEADLK;
-        if (first_ended(f, n) == n) {
+        return 0;
+}
+
+int sj_wait(sj_fiber *const f[], size_t n, sj_until until, sj_time deadline)
+{
+        int r = check_several(f, n, until);
+        if (r < 0)
+                return r;
+        r = settled(f, n, until);
+        if (r == -EAGAIN) {
+                tally t = tally_of(n, until);
                 clause few[CLAUSES_ON_STACK];
                 clause *clauses = n <= CLAUSES_ON_STACK ? few : malloc(n * sizeof(*clauses));
                 if (!clauses)
                         return -ENOMEM;
-                r = wait_for_any(f, n, clauses, deadline);
+                r = wait_for_several(f, n, clauses, &t, deadline);
                 if (clauses != few)
                         free(clauses);
                 if (r < 0)
                         return r;
+                r = settled(f, n, until);
         }
-        *ret = first_ended(f, n);
-        fiber_seen(f[*ret]);
-        return 0;
+        if (r < (int)n)
+                fiber_seen(f[r]);
+        return r;
 }

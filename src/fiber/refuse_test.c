@@ -8,7 +8,10 @@
 #include "fiber/real_unit.h"
 #include "os/os.h"
 
+#include <sanjab/chan.h>
 #include <sanjab/fiber.h>
+#include <sanjab/process.h>
+#include <sanjab/select.h>
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -66,18 +69,23 @@ static void try_descriptor(int *error)
         }
 }
 
+static const sj_local inherited = {.inherit = sj_local_share};
+
 static int all_that_allocates(void *arg)
 {
         run *x = arg;
         int *error = &x->error, r;
         SJ_SCOPE(s, SJ_NEVER, 0);
         sj_fiber *f[FIBERS] = {NULL};
-        size_t n = 0, first;
+        size_t n = 0;
+        note(sj_local_set(&inherited, x), error);
         while (n < FIBERS && (r = sj_spawn(s, yield_once, NULL, &f[n])) == 0)
                 n++;
         note(n < FIBERS ? r : 0, error);
-        if (n > 0)
-                note(sj_wait_first(f, n, &first, SJ_NEVER), error);
+        if (n > 0) {
+                r = sj_wait(f, n, SJ_FIRST, SJ_NEVER);
+                note(r < 0 ? r : 0, error);
+        }
         r = sj_post(sj_loop_current(), posted, &x->calls);
         note(r, error);
         x->posted = r == 0;

@@ -12,22 +12,22 @@
 
 /* ── Down: cancellation ──────────────────────────────────────────────────────────────────── */
 
-static void push_fiber(sj_fiber *f, sj_fiber **work)
+static void push_fiber(sj_fiber *f, int reason, sj_fiber **work)
 {
         if (f->cancelled || f->has_ended)
                 return;
-        f->cancelled = true;
+        f->cancelled = reason;
         f->next_cancelled = *work;
         *work = f;
 }
 
-static void mark(scope *s, sj_fiber **work)
+static void mark(scope *s, int reason, sj_fiber **work)
 {
         if (s->cancelled)
                 return;
-        s->cancelled = true;
+        s->cancelled = reason;
         list_for_each (node, &s->fibers)
-                push_fiber(container_of(node, sj_fiber, sibling), work);
+                push_fiber(container_of(node, sj_fiber, sibling), reason, work);
 }
 
 static void interrupt(sj_fiber *f)
@@ -40,12 +40,12 @@ static void interrupt(sj_fiber *f)
 }
 
 /* The scope and those inside it in the same fiber, down to a shield. */
-static void mark_body(scope *s, sj_fiber **work)
+static void mark_body(scope *s, int reason, sj_fiber **work)
 {
-        mark(s, work);
+        mark(s, reason, work);
         for (scope *i = s->inner; i && !(i->flags & SJ_SHIELD); i = i->inner) {
                 i->from_above = true;
-                mark(i, work);
+                mark(i, reason, work);
         }
         interrupt(s->opener);
 }
@@ -68,28 +68,36 @@ static void run_work(sj_fiber *work)
                         interrupt(f);
                 } else if (!(s->flags & SJ_SHIELD)) {
                         s->from_above = true;
-                        mark_body(s, &work);
+                        mark_body(s, f->cancelled, &work);
                 }
         }
 }
 
-void scope_cancel_fiber(sj_fiber *f)
+void scope_cancel_fiber(sj_fiber *f, int reason)
 {
         sj_fiber *work = NULL;
-        push_fiber(f, &work);
+        push_fiber(f, reason, &work);
         run_work(work);
 }
 
-static void cancel(scope *s)
+static void cancel(scope *s, int reason)
 {
         sj_fiber *work = NULL;
-        mark_body(s, &work);
+        mark_body(s, reason, &work);
         run_work(work);
 }
 
 void sj_scope_cancel(sj_scope *s)
 {
-        cancel(scope_of(s));
+        cancel(scope_of(s), SJ_BY_CALL);
+}
+
+int sj_scope_cancel_for(sj_scope *s, int reason)
+{
+        if (reason < 1)
+                return -EINVAL;
+        cancel(scope_of(s), reason);
+        return 0;
 }
 
 /* ── Up: failure ─────────────────────────────────────────────────────────────────────────── */
@@ -99,7 +107,7 @@ static void fail(scope *s, int error)
         if (!s->error)
                 s->error = error;
         if (!(s->flags & SJ_COLLECT))
-                cancel(s);
+                cancel(s, SJ_BY_FAILURE);
 }
 
 void scope_fail(scope *s, int error)
@@ -110,11 +118,23 @@ void scope_fail(scope *s, int error)
         fail(s, error);
 }
 
-static bool tell_joiners(sj_fiber *f)
+/* One that waits for several hears of each end, but is woken by the last that it needs. */
+static void tell_tally(clause *c, bool failed)
+{
+        list_remove(&c->link);
+        if (tally_seen(c->data, failed))
+                clause_fire(c, 0);
+}
+
+static bool tell_joiners(sj_fiber *f, bool failed)
 {
         bool told = false;
         clause *c;
         while ((c = clause_first(&f->joiners))) {
+                if (c->data && c->data != f) {
+                        tell_tally(c, failed);
+                        continue;
+                }
                 told |= c->data != NULL;
                 clause_fire(c, f->result);
         }
@@ -192,9 +212,9 @@ static void tell_scope_joiners(scope *s)
 
 void scope_child_ended(scope *s, sj_fiber *f)
 {
-        bool failed = f->result < 0 && !(f->result == -ECANCELED && f->cancelled);
+        bool failed = fiber_failed(f);
         /* Who is told of a failure hears of it before it cancels them. */
-        bool told = tell_joiners(f);
+        bool told = tell_joiners(f, failed);
         s->alive--;
         if (f->has_handle) {
                 s->handles_alive--;
@@ -214,7 +234,7 @@ static void deadline_passed(loop_timer *timer)
 {
         scope *s = container_of(timer, scope, timer);
         s->timed_out = true;
-        cancel(s);
+        cancel(s, SJ_BY_DEADLINE);
 }
 
 static void set_deadline(scope *s, sj_time deadline)
@@ -233,7 +253,7 @@ static void set_deadline(scope *s, sj_time deadline)
 
 void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
 {
-        bool cancelled = opener && !(flags & SJ_SHIELD) && fiber_is_cancelled(opener);
+        int cancelled = opener && !(flags & SJ_SHIELD) ? fiber_is_cancelled(opener) : SJ_BY_NONE;
         /* One by one, which is a third of what zeroing the whole takes. */
         s->opener = opener;
         s->loop = fiber_loop_of_thread;
@@ -248,13 +268,14 @@ void scope_init(scope *s, sj_fiber *opener, sj_time deadline, unsigned flags)
         s->flags = flags;
         s->alive = s->handles_alive = s->failed_unseen = 0;
         s->error = s->unseen_error = 0;
-        s->cancelled = s->from_above = cancelled;
+        s->cancelled = cancelled;
+        s->from_above = cancelled != SJ_BY_NONE;
         s->timed_out = false;
         if (opener) {
                 if (s->outer)
                         s->outer->inner = s;
                 opener->inner = s;
-                opener->stop = cancelled;
+                opener->stop = cancelled != SJ_BY_NONE;
         }
         if (deadline != SJ_NEVER)
                 set_deadline(s, deadline);
@@ -312,7 +333,7 @@ void sj_scope_leave(sj_scope *storage)
                 debug_abort(fiber_current(), "scopes must be left innermost first, by the fiber "
                                              "that entered them");
         if (s->alive > 0)
-                cancel(s);
+                cancel(s, SJ_BY_LEAVING);
         wait_for_all(s, false);
         close_scope(s, s->failed_unseen > 0 ? unseen_error(s) : 0);
 }

@@ -2,6 +2,8 @@
 /* Whose time, whose decision: the rules of scopes, over many seeds. */
 #include "fiber/sim_unit.h"
 
+#include <sanjab/sync.h>
+
 static int return_it(void *arg)
 {
         return (int)(intptr_t)arg;
@@ -244,22 +246,77 @@ static int the_first_of_several(void *arg)
         (void)arg;
         SJ_SCOPE(s, SJ_NEVER, 0);
         sj_fiber *f[3];
-        size_t i;
         sj_spawn(s, sleep_ms, (void *)3000, &f[0]);
         sj_spawn(s, sleep_ms, (void *)1000, &f[1]);
         sj_spawn(s, sleep_ms, (void *)2000, &f[2]);
-        expect_equal(sj_wait_first(f, 3, &i, sj_after(10 * SJ_MS)), -ETIMEDOUT);
-        expect_equal(sj_wait_first(f, 3, &i, SJ_NEVER), 0);
-        expect_equal(i, 1);
-        expect_equal(sj_wait_first(f, 3, &i, SJ_NEVER), 0);
-        expect_equal(i, 1);
-        expect_equal(sj_wait_first(f, 0, &i, SJ_NEVER), -EINVAL);
+        expect_equal(sj_wait(f, 3, SJ_FIRST, sj_after(10 * SJ_MS)), -ETIMEDOUT);
+        expect_equal(sj_wait(f, 3, SJ_FIRST, SJ_NEVER), 1);
+        expect_equal(sj_wait(f, 3, SJ_FIRST, SJ_NEVER), 1);
+        expect_equal(sj_wait(f, 0, SJ_FIRST, SJ_NEVER), -EINVAL);
+        expect_equal(sj_wait(f, 0, SJ_ALL, SJ_NEVER), 0);
         return 0;
+}
+
+static int all_of_several_or_those_in_time(void *arg)
+{
+        (void)arg;
+        SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+        sj_fiber *f[3];
+        sj_spawn(s, sleep_ms, (void *)3000, &f[0]);
+        sj_spawn(s, fail_after_ms, (void *)1000, &f[1]);
+        sj_spawn(s, sleep_ms, (void *)2000, &f[2]);
+        expect_equal(sj_wait(f, 3, SJ_ALL, sj_after(2500 * SJ_MS)), -ETIMEDOUT);
+        expect(!sj_fiber_done(f[0], NULL) && sj_fiber_done(f[1], NULL));
+        expect_equal(sj_wait(f, 3, SJ_ALL, SJ_POLL), -ETIMEDOUT);
+        expect_equal(sj_wait(f, 3, SJ_ALL, SJ_NEVER), 3);
+        expect(sj_fiber_done(f[0], NULL));
+        sj_fiber *twice[2] = {f[2], f[2]};
+        expect_equal(sj_wait(twice, 2, SJ_ALL, SJ_POLL), 2);
+        expect_equal(sj_join(f[1], SJ_NEVER), -EIO);
+        return 0;
+}
+
+enum { MANY = 100 };
+
+static int the_first_failure_of_many(void *arg)
+{
+        (void)arg;
+        for (int failing = 0; failing < 2; failing++) {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                sj_fiber *f[MANY];
+                for (intptr_t i = 0; i < MANY; i++)
+                        sj_spawn(s, failing && i == 40 ? fail_after_ms : sleep_ms, (void *)(i * 10),
+                                 &f[i]);
+                expect_equal(sj_sleep(15 * SJ_MS), 0); /* some have ended before */
+                sj_cancel(f[20]);                      /* which is no failure */
+                sj_time start = sj_now();
+                expect_equal(sj_wait(f, MANY, SJ_FIRST_FAILURE, SJ_NEVER), failing ? 40 : MANY);
+                expect(sj_now() - start < (failing ? 700 : 2000) * SJ_MS);
+                expect(failing == !sj_fiber_done(f[MANY - 1], NULL));
+        }
+        return sj_yield(); /* the failure was told: the scope around has not failed */
+}
+
+static int who_is_cancelled_leaves_a_wait_for_several(void *arg)
+{
+        (void)arg;
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        sj_fiber *f[2];
+        sj_spawn(s, sleep_ms, (void *)3000, &f[0]);
+        sj_spawn(s, sleep_ms, (void *)3000, &f[1]);
+        {
+                SJ_SCOPE(limit, sj_after(SJ_SEC), 0);
+                expect_equal(sj_wait(f, 2, SJ_ALL, SJ_NEVER), -ECANCELED);
+        }
+        expect_equal(sj_join(f[0], SJ_NEVER), 0);
+        return sj_join(f[1], SJ_NEVER);
 }
 
 static int joins_itself(void *arg)
 {
-        expect_equal(sj_join(sj_fiber_self(), SJ_NEVER), -EDEADLK);
+        sj_fiber *self = sj_fiber_self();
+        expect_equal(sj_join(self, SJ_NEVER), -EDEADLK);
+        expect_equal(sj_wait(&self, 1, SJ_ALL, SJ_POLL), -EDEADLK);
         expect_equal(sj_scope_join(arg), -EDEADLK);
         return 0;
 }
@@ -389,6 +446,9 @@ static int nothing_outlives_a_web_of_random_cancels(void *arg)
         X(fibers_of_a_shield_are_not_reached)                      \
         X(fibers_come_as_they_complete)                            \
         X(the_first_of_several)                                    \
+        X(all_of_several_or_those_in_time)                         \
+        X(the_first_failure_of_many)                               \
+        X(who_is_cancelled_leaves_a_wait_for_several)              \
         X(waiting_for_oneself_is_refused)                          \
         X(nested_runs_are_refused)                                 \
         X(a_fiber_spawned_into_a_cancelled_scope_runs)             \

@@ -14,6 +14,9 @@
 #include "fiber/fiber.h"
 #include "fiber/future.h"
 
+#include <sanjab/future.h>
+#include <sanjab/select.h>
+
 typedef future_waiter slot; /* what a case needs beside its clause */
 
 typedef struct case_kind {
@@ -107,7 +110,7 @@ static int try_future(sj_case *c)
 
 static int enter_future(sj_case *c, slot *s, clause *waiter)
 {
-        return future_enter(c->future, s, waiter) ? NOT_YET : c->future->result;
+        return future_enter(c->future, s, waiter, NULL) ? NOT_YET : c->future->result;
 }
 
 static void leave_future(sj_case *c, slot *s, clause *waiter)

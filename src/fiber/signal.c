@@ -2,6 +2,8 @@
 /* Signals, read like any other descriptor: no handler, no code that runs at any moment. */
 #include "fiber/fiber.h"
 
+#include <sanjab/process.h>
+
 #include <stdlib.h>
 
 enum { SIGNALS_MAX = 64 };

@@ -6,6 +6,8 @@
  *
  *         SANJAB_SEEDS=20000    how many seeds (500)
  *         SANJAB_SEED=17        only this one, to replay a failure
+ *         SANJAB_FAULTS=LIST    with these faults alone, of those that it draws (sim_keep_faults)
+ *         SANJAB_SHRINK=1       of a SANJAB_SEED that fails: which of its faults are enough
  */
 #ifndef SANJAB_FIBER_SIM_UNIT_H
 #define SANJAB_FIBER_SIM_UNIT_H
@@ -15,30 +17,30 @@
 
 #include <sanjab/fiber.h>
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Of which sim_unit.h tells when the program aborts. */
 static uint64_t sim_unit_seed;
 
-#define expect(condition)                                                                    \
-        do {                                                                                 \
-                if (!(condition)) {                                                          \
-                        fprintf(stderr, "%s: not so: %s\nreplay it with SANJAB_SEED=%llu\n", \
-                                SJ_WHERE, #condition, (unsigned long long)sim_unit_seed);    \
-                        abort();                                                             \
-                }                                                                            \
+#define expect(condition)                                                          \
+        do {                                                                       \
+                if (!(condition)) {                                                \
+                        fprintf(stderr, "%s: not so: %s\n", SJ_WHERE, #condition); \
+                        abort();                                                   \
+                }                                                                  \
         } while (0)
 
-#define expect_equal(a, b)                                                                     \
-        do {                                                                                   \
-                long long expect_a = (long long)(a), expect_b = (long long)(b);                \
-                if (expect_a != expect_b) {                                                    \
-                        fprintf(stderr,                                                        \
-                                "%s: %s is %lld, not %lld\nreplay it with SANJAB_SEED=%llu\n", \
-                                SJ_WHERE, #a, expect_a, expect_b,                              \
-                                (unsigned long long)sim_unit_seed);                            \
-                        abort();                                                               \
-                }                                                                              \
+#define expect_equal(a, b)                                                                    \
+        do {                                                                                  \
+                long long expect_a = (long long)(a), expect_b = (long long)(b);               \
+                if (expect_a != expect_b) {                                                   \
+                        fprintf(stderr, "%s: %s is %lld, not %lld\n", SJ_WHERE, #a, expect_a, \
+                                expect_b);                                                    \
+                        abort();                                                              \
+                }                                                                             \
         } while (0)
 
 static inline uint64_t sim_unit_env(const char *name, uint64_t otherwise)
@@ -47,16 +49,62 @@ static inline uint64_t sim_unit_env(const char *name, uint64_t otherwise)
         return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* Whatever the reason, also a world that is stuck: the line that does it again. */
+static inline void sim_unit_aborts(int signo)
+{
+        fprintf(stderr, "replay it: SANJAB_SEED=%llu %s\n", (unsigned long long)sim_unit_seed,
+                program_invocation_name);
+        signal(signo, SIG_DFL);
+}
+
+typedef struct sim_unit_case {
+        uint64_t seed;
+        const sim_options *options;
+        sj_fn *body;
+        void *arg;
+        int expected;
+        const long long *live; /* allocations that must be as before; NULL: not looked at */
+        uint64_t hash;
+} sim_unit_case;
+
+static inline void sim_unit_run_case(void *arg, const char *faults, FILE *log)
+{
+        sim_unit_case *c = arg;
+        long long before = c->live ? *c->live : 0;
+        sim_unit_seed = c->seed;
+        signal(SIGABRT, sim_unit_aborts);
+        sim_begin(c->seed, c->options);
+        sim_keep_faults(faults);
+        sim_log_faults(log);
+        int r = sj_run_named(c->body, c->arg, "body", SJ_WHERE);
+        c->hash = sim_trace_hash();
+        expect_equal(r, c->expected);
+        expect_equal(sim_count().closed_watched, 0);
+        expect_equal(sim_end(), 0);
+        expect_equal(c->live ? *c->live : 0, before);
+        signal(SIGABRT, SIG_DFL);
+}
+
+static inline uint64_t sim_unit_do(sim_unit_case c)
+{
+        if (getenv("SANJAB_SHRINK"))
+                sim_shrink(sim_unit_run_case, &c, 400, stderr);
+        else
+                sim_unit_run_case(&c, getenv("SANJAB_FAULTS"), NULL);
+        return c.hash;
+}
+
 /* One run of the body in a new world; its trace's hash. */
+static inline uint64_t sim_unit_in(uint64_t seed, const sim_options *options, sj_fn *body,
+                                   void *arg, int expected)
+{
+        return sim_unit_do((sim_unit_case){
+                .seed = seed, .options = options, .body = body, .arg = arg, .expected = expected});
+}
+
 static inline uint64_t sim_unit_once(uint64_t seed, sj_fn *body, void *arg, int expected)
 {
-        sim_unit_seed = seed;
-        sim_begin(seed, seed % 2 ? &sim_rough : &sim_gentle);
-        int r = sj_run(body, arg);
-        uint64_t hash = sim_trace_hash();
-        expect_equal(r, expected);
-        expect_equal(sim_end(), 0);
-        return hash;
+        return sim_unit_in(seed, seed % 2 ? &sim_rough : &sim_gentle, body, arg, expected);
 }
 
 /* The body over all seeds; it must return `expected` each time. One seed in 50 is run twice. */
@@ -67,8 +115,25 @@ static inline void sim_unit_run(sj_fn *body, void *arg, int expected)
         for (uint64_t i = 0; i < seeds; i++) {
                 uint64_t seed = only ? only : i + 1;
                 uint64_t hash = sim_unit_once(seed, body, arg, expected);
-                if (i % 50 == 0)
+                if (i % 50 == 0 && !getenv("SANJAB_SHRINK"))
                         expect(sim_unit_once(seed, body, arg, expected) == hash);
+        }
+}
+
+/*
+ * A scenario draws all that it does (sim_draw) and must return 0: 1,000 seeds, or ten times
+ * SANJAB_SEEDS, in worlds that are quiet, slow or rough by turns. *live, which counts what is
+ * allocated, must be as before after each; NULL: not looked at.
+ */
+static inline void sim_unit_scenario(sj_fn *body, const long long *live)
+{
+        static const sim_options *const worlds[] = {&sim_gentle, &sim_slow, &sim_rough};
+        uint64_t only = sim_unit_env("SANJAB_SEED", 0);
+        uint64_t seeds = only ? 1 : 10 * sim_unit_env("SANJAB_SEEDS", 100);
+        for (uint64_t i = 0; i < seeds; i++) {
+                uint64_t seed = only ? only : i + 1;
+                sim_unit_do((sim_unit_case){
+                        .seed = seed, .options = worlds[seed % 3], .body = body, .live = live});
         }
 }
 

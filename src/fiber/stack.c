@@ -20,11 +20,13 @@
  *                             ▲──alloc───────┘                   │
  *                             └──────────────────alloc───────────┘
  *
- * hot is a short list in the pool, last in first out, so what is taken is still in the cache; it
- * costs a few instructions. Only when it overflows is its older half counted back to the slabs,
- * and only then can a slab be found to be wholly unused, and be unmapped, if the pool keeps
- * enough others. A fresh slot gets its guard when it is first taken, so that starting a loop
- * costs nothing for the slots that it never uses.
+ * hot is a short array in the pool, last in first out, so what is taken is still in the cache; it
+ * costs a few instructions, and no look at the bookkeeping in the slots: that has the same address
+ * in all of them modulo a page, so that a hundred of its lines do not fit into the caches. Only
+ * when it overflows is its older half counted back to the slabs, and only then can a slab be found
+ * to be wholly unused, and be unmapped, if the pool keeps enough others. A fresh slot gets its
+ * guard when it is first taken, so that starting a loop costs nothing for the slots that it never
+ * uses.
  *
  * Depth: a stack that has been used deeply keeps its pages. When it comes back, a few words in the
  * last line of its highest page are read, where it has been if it went further; when it turns
@@ -42,6 +44,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
         LINE = 64,
@@ -121,6 +124,9 @@ static int slab_new(stack_pool *pool)
         list_append(&pool->slabs, &slab->all);
         list_append(&pool->with_fresh, &slab->fresh_link);
         pool->n_slabs++;
+        pool->slots += slab->slots;
+        if (pool->slots > pool->most_slots)
+                pool->most_slots = pool->slots;
         return 0;
 }
 
@@ -136,6 +142,7 @@ static void slab_free(stack_pool *pool, stack_slab *slab)
         list_remove(&slab->fresh_link);
         pool->n_cold -= slab->n_cold;
         pool->n_slabs--;
+        pool->slots -= slab->slots;
         os_unmap(slab->memory, slab_size(slab));
         free(slab);
 }
@@ -227,6 +234,7 @@ static int fresh_pop(stack_pool *pool, stack **ret)
                 list_remove(&slab->fresh_link);
         stack *s = slot_stack(slab, i);
         slot_lay_out(pool, slab, i, s);
+        pool->made++;
         *ret = s;
         return 0;
 }
@@ -282,8 +290,12 @@ int stack_alloc_cold(stack_pool *pool, stack **ret)
                 if (r < 0)
                         return r;
         }
+        pool->taken++;
         if (++pool->in_use > pool->peak)
                 pool->peak = pool->in_use;
+        /* Seen here alone: none is hot, and what is taken from the hot was in use before. */
+        if (pool->in_use > pool->most)
+                pool->most = pool->in_use;
         *ret = s;
         return 0;
 }
@@ -291,19 +303,14 @@ int stack_alloc_cold(stack_pool *pool, stack **ret)
 /* Keeps of the hot stacks the newest: n, which is not more than there are. */
 static void hot_keep(stack_pool *pool, unsigned n)
 {
-        stack **end = &pool->hot;
-        for (unsigned i = 0; i < n; i++)
-                end = &(*end)->next;
-        stack *cold = *end;
-        *end = NULL;
-        pool->n_hot = n;
-        while (cold) {
-                stack *next = cold->next;
-                if (pool->probe && was_deep(cold))
-                        trim(cold);
-                cold_push(pool, cold);
-                cold = next;
+        unsigned n_cold = pool->n_hot - n;
+        for (unsigned i = n_cold; i-- > 0;) {
+                if (pool->probe && was_deep(pool->hot[i]))
+                        trim(pool->hot[i]);
+                cold_push(pool, pool->hot[i]);
         }
+        memmove(pool->hot, pool->hot + n_cold, n * sizeof(pool->hot[0]));
+        pool->n_hot = n;
 }
 
 void stack_free_more(stack_pool *pool, stack *s)

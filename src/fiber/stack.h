@@ -35,10 +35,10 @@ typedef struct stack {
         void *object;       /* of the size told to stack_pool_init, aligned to 64 */
 } stack;
 
+enum { STACK_PAGE = 4096, STACK_HOT_MAX = 128 };
+
 typedef struct stack_pool {
         size_t object_size;
-        stack *hot;      /* freed last, taken first */
-        unsigned n_hot;  /* length of hot */
         size_t in_use;   /* taken and not given back */
         size_t peak;     /* of in_use, slowly forgotten */
         size_t n_cold;   /* free in slabs, used before */
@@ -47,6 +47,13 @@ typedef struct stack_pool {
         list slabs;      /* all */
         size_t n_slabs;
         bool probe; /* look for deep use when a stack comes back */
+        unsigned n_hot;
+        stack *hot[STACK_HOT_MAX + 1]; /* freed last, taken first */
+        uint64_t made;                 /* slots that were used for the first time */
+        uint64_t taken;                /* calls of stack_alloc that gave one */
+        size_t most;                   /* of in_use, never forgotten */
+        size_t slots;                  /* in all slabs */
+        size_t most_slots;
 } stack_pool;
 
 /* Takes no memory yet. object_size <= STACK_OBJECT_MAX. */
@@ -64,6 +71,9 @@ static inline int stack_alloc(stack_pool *pool, stack **ret);
 /* Gives it back; nobody may be running on it. Memory of the object stays readable until reuse. */
 static inline void stack_free(stack_pool *pool, stack *s);
 
+/* As stack_free, of one that nobody has run on since it was taken. */
+static inline void stack_free_unused(stack_pool *pool, stack *s);
+
 /*
  * Whether many more were in use lately than now: a loop that then finds nothing to do for a second
  * or so should call stack_pool_tidy, which unmaps most of what is unused at once, and after which
@@ -77,21 +87,17 @@ stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guar
 
 /* ── The common paths of the two ─────────────────────────────────────────────────────────── */
 
-enum { STACK_PAGE = 4096, STACK_HOT_MAX = 128 };
-
 int stack_alloc_cold(stack_pool *pool, stack **ret);
 /* What must be done now and then when a stack is freed: its depth, too many that are hot. */
 void stack_free_more(stack_pool *pool, stack *s);
 
 static inline int stack_alloc(stack_pool *pool, stack **ret)
 {
-        stack *s = pool->hot;
-        if (__builtin_expect(!s, 0))
+        if (__builtin_expect(pool->n_hot == 0, 0))
                 return stack_alloc_cold(pool, ret);
-        pool->hot = s->next;
-        pool->n_hot--;
+        *ret = pool->hot[--pool->n_hot];
         pool->in_use++;
-        *ret = s;
+        pool->taken++;
         return 0;
 }
 
@@ -106,11 +112,18 @@ __attribute__((no_sanitize("address", "thread"))) static inline bool stack_seems
 
 static inline void stack_free(stack_pool *pool, stack *s)
 {
-        s->next = pool->hot;
-        pool->hot = s;
+        pool->hot[pool->n_hot++] = s;
         pool->in_use--;
-        if (__builtin_expect(++pool->n_hot > STACK_HOT_MAX || (pool->probe && stack_seems_deep(s)),
+        if (__builtin_expect(pool->n_hot > STACK_HOT_MAX || (pool->probe && stack_seems_deep(s)),
                              0))
+                stack_free_more(pool, s);
+}
+
+static inline void stack_free_unused(stack_pool *pool, stack *s)
+{
+        pool->hot[pool->n_hot++] = s;
+        pool->in_use--;
+        if (__builtin_expect(pool->n_hot > STACK_HOT_MAX, 0))
                 stack_free_more(pool, s);
 }
 

@@ -3,6 +3,11 @@
 #include "fiber/sim_unit.h"
 #include "os/os.h"
 
+#include <sanjab/chan.h>
+#include <sanjab/future.h>
+#include <sanjab/select.h>
+#include <sanjab/sync.h>
+
 enum { ITEMS = 200 };
 
 /* ── Chans ───────────────────────────────────────────────────────────────────────────────── */

@@ -6,7 +6,11 @@
 #include "fiber/real_unit.h"
 #include "os/os.h"
 
+#include <sanjab/chan.h>
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
+#include <sanjab/select.h>
+#include <sanjab/sync.h>
 
 #include <stdatomic.h>
 
@@ -161,6 +165,72 @@ static void who_gives_up_as_a_future_is_set_gets_no_late_news(void **state)
         assert_int_equal(r.got + r.timed_out, ROUNDS);
 }
 
+static int time_out_of_several(void *arg)
+{
+        race *r = arg;
+        sj_future *both[] = {&r->future[0], &r->future[1]};
+        for (int i = 1; i <= ROUNDS; i++) {
+                begin_round(r, i);
+                int got = sj_future_wait(both, 2, SJ_FIRST, sj_after(i % 7 * SJ_US));
+                expect(got == -ETIMEDOUT || got == i % 2);
+                if (got >= 0)
+                        r->got++;
+                else
+                        r->timed_out++;
+        }
+        return 0;
+}
+
+static void who_gives_up_several_futures_gets_no_late_news(void **state)
+{
+        (void)state;
+        for (int in_fiber = 0; in_fiber < 2; in_fiber++) {
+                race r = {0};
+                os_thread *thread = start(set_in_each_round, &r);
+                if (in_fiber)
+                        assert_int_equal(sj_run(time_out_of_several, &r), 0);
+                else
+                        assert_int_equal(time_out_of_several(&r), 0);
+                os_thread_join(thread);
+                assert_int_equal(r.got + r.timed_out, ROUNDS);
+        }
+}
+
+enum { FUTURES = 40 };
+
+static void *set_each(void *arg)
+{
+        sj_future *f = arg;
+        for (int i = 0; i < FUTURES; i++)
+                expect(sj_future_set(&f[i], i == FUTURES / 2 ? -EIO : i, NULL) == 0);
+        return NULL;
+}
+
+static int wait_by_every_rule(void *arg)
+{
+        sj_future *f = arg, *all[FUTURES];
+        for (int i = 0; i < FUTURES; i++)
+                all[i] = &f[i];
+        expect(sj_future_wait(all, FUTURES, SJ_FIRST, SJ_NEVER) == 0);
+        expect(sj_future_wait(all, FUTURES, SJ_FIRST_FAILURE, SJ_NEVER) == FUTURES / 2);
+        expect(sj_future_wait(all, FUTURES, SJ_ALL, SJ_NEVER) == FUTURES);
+        return 0;
+}
+
+static void several_futures_of_another_thread_are_awaited(void **state)
+{
+        (void)state;
+        for (int round = 0; round < 40; round++) {
+                sj_future f[FUTURES] = {{0}};
+                os_thread *thread = start(set_each, f);
+                if (round % 2)
+                        assert_int_equal(sj_run(wait_by_every_rule, f), 0);
+                else
+                        wait_by_every_rule(f);
+                os_thread_join(thread);
+        }
+}
+
 static int feed(void *arg)
 {
         race *r = arg;
@@ -285,6 +355,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(posts_of_many_threads_come_in_the_order_of_each),
                 cmocka_unit_test(who_gives_up_as_a_future_is_set_gets_no_late_news),
+                cmocka_unit_test(who_gives_up_several_futures_gets_no_late_news),
+                cmocka_unit_test(several_futures_of_another_thread_are_awaited),
                 cmocka_unit_test(a_select_leaves_nothing_behind_though_threads_fire_its_cases),
                 cmocka_unit_test(a_future_is_seen_by_loops_and_plain_threads),
                 cmocka_unit_test(a_scope_takes_no_fiber_of_another_thread),

@@ -16,6 +16,12 @@ struct sj_loop *fiber_loop_current(void)
         return fl ? &fl->loop : NULL;
 }
 
+sj_scope *fiber_root_scope(void)
+{
+        fiber_loop *fl = fiber_loop_of_thread;
+        return fl ? (sj_scope *)&fl->root : NULL;
+}
+
 /* Ends the wait; the fiber will run with the result. */
 static void wait_end(wait *w, clause *fired, int result)
 {

@@ -54,6 +54,28 @@ typedef struct wait {
         loop_timer timer;
 } wait;
 
+/* What of several things a wait still has to see: each tells by tally_seen. */
+typedef struct tally {
+        size_t pending; /* so many ends more */
+        bool until_failure;
+} tally;
+
+static inline tally tally_of(size_t n, sj_until until)
+{
+        return (tally){.pending = until == SJ_FIRST ? 1 : n,
+                       .until_failure = until == SJ_FIRST_FAILURE};
+}
+
+/* One has ended, and failed or not: whether there is nothing more to wait for. */
+static inline bool tally_seen(tally *t, bool failed)
+{
+        if (t->pending > 0)
+                t->pending--;
+        if (failed && t->until_failure)
+                t->pending = 0;
+        return t->pending == 0;
+}
+
 /* 0, -ECANCELED when the calling fiber is cancelled, -EPERM when there is no fiber. */
 int fiber_check(void);
 
@@ -117,5 +139,12 @@ void fiber_fd_abort(loop_fd *lfd, int result);
 
 /* This thread's loop. NULL when none runs. */
 struct sj_loop *fiber_loop_current(void);
+
+/*
+ * The scope of this thread's loop, which all others are in; NULL when none runs. For fibers of an
+ * object that is opened and closed by hand: it must end them when it is closed, and they must not
+ * fail, since nobody joins them. Without a handle, which would be kept until the loop's end.
+ */
+sj_scope *fiber_root_scope(void);
 
 #endif

@@ -9,6 +9,8 @@
  */
 #include "fiber/fiber.h"
 
+#include <sanjab/debug.h>
+
 #include <stdatomic.h>
 #include <stdlib.h>
 

@@ -16,6 +16,8 @@ typedef enum http_answer {
 struct sj_http_exchange {
         http_wire *wire;
         const sj_http_serve_options *options; /* complete */
+        bool may_rest;                        /* do not wait for a request that has not begun */
+        bool rests;                           /* that was so */
         http1_head head;
         http1_field fields[HTTP1_FIELDS_MAX];
         buf head_bytes; /* kept for the next request */

@@ -11,6 +11,8 @@
 
 #include "os/os.h"
 
+#include <sanjab/sync.h>
+
 #include <stdlib.h>
 
 struct http_origin {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server: one fiber for each connection, one request after the other.
+ * A server: one request of a connection after the other. Between two of them the connection of
+ * sj_http_serve rests in sj_serve, without a fiber; that of sj_http_serve_connection waits.
  *
  *         wait for a byte ──► head ──► handler ──► [rest of the body] ──► wait for a byte
  *               │ end, time      │ malformed: 4xx       │ not here: close
@@ -12,17 +13,13 @@
  */
 #include "http/exchange.h"
 
-#include "base/list.h"
-
-#include <stdlib.h>
+#include "net/stream.h"
 
 #define HEAD_LIMIT (10 * SJ_SEC)
 #define WAIT_LIMIT (60 * SJ_SEC)
 #define IDLE_LIMIT (30 * SJ_SEC)
 #define BODY_MAX   ((uint64_t)1 << 20)
 #define POLITELY   (2 * SJ_SEC)
-
-enum { CONNECTIONS = 1000 };
 
 static sj_time or_usual(sj_time given, sj_time usual)
 {
@@ -39,8 +36,6 @@ static sj_http_serve_options complete(const sj_http_serve_options *options)
                 o.body_max = BODY_MAX;
         if (o.requests == 0)
                 o.requests = UINT32_MAX;
-        if (o.connections == 0)
-                o.connections = CONNECTIONS;
         return o;
 }
 
@@ -53,15 +48,18 @@ typedef enum next {
         NEXT_REQUEST,
         NEXT_CLOSE,    /* nothing is left to say */
         NEXT_POLITELY, /* an answer was sent, and the client may still be sending */
+        NEXT_REST,     /* nothing is here yet, and the connection can wait by itself */
 } next;
 
-/* Waits for the first byte of a request. 1: it is there; 0: none will come. */
+/* Waits for the first byte of a request. 1: it is there; 0: none will come, or not yet. */
 static int wait_for_request(sj_http_exchange *x)
 {
         if (buf_size(&x->wire->in))
                 return 1;
-        const http_time t = {in(x->options->wait_limit), SJ_NEVER, SJ_NEVER};
+        const http_time t = {x->may_rest ? SJ_POLL : in(x->options->wait_limit), SJ_NEVER,
+                             SJ_NEVER};
         ssize_t r = http_wire_fill(x->wire, &t);
+        x->rests = x->may_rest && r == -ETIMEDOUT;
         if (r == -ETIMEDOUT || r == -ECONNRESET)
                 return 0;
         return r > 0 ? 1 : (int)r;
@@ -92,7 +90,7 @@ static next read_request(sj_http_exchange *x, bool may_keep, int *ret_result)
         int r = wait_for_request(x);
         if (r <= 0) {
                 *ret_result = r;
-                return NEXT_CLOSE;
+                return x->rests ? NEXT_REST : NEXT_CLOSE;
         }
         const http_time t = {in(x->options->head_limit), SJ_NEVER, SJ_NEVER};
         http1_head_init_request(&x->head, x->fields, HTTP1_FIELDS_MAX);
@@ -163,32 +161,41 @@ static next handle(sj_http_exchange *x, sj_http_handler *handler, void *arg, int
         return x->keep_alive ? NEXT_REQUEST : NEXT_CLOSE;
 }
 
-static next serve_one(sj_http_exchange *x, sj_http_handler *handler, void *arg, bool may_keep,
-                      int *ret_result)
-{
-        next n = read_request(x, may_keep, ret_result);
-        return n == NEXT_REQUEST ? handle(x, handler, arg, ret_result) : n;
-}
+typedef struct server {
+        sj_http_handler *handler;
+        void *arg;
+        sj_http_serve_options options; /* complete */
+} server;
 
-int sj_http_serve_connection(sj_stream *stream, sj_http_handler *handler, void *arg,
-                             const sj_http_serve_options *options)
+/*
+ * Serves until either side ends it, and closes it; or, if it may rest, until nothing is there, and
+ * leaves it open: *ret_rests then.
+ */
+static int serve_stream(const server *s, sj_stream *stream, bool *ret_rests)
 {
-        const sj_http_serve_options o = complete(options);
         http_wire wire;
         sj_http_exchange x = {.wire = &wire,
-                              .options = &o,
+                              .options = &s->options,
+                              .may_rest = ret_rests,
                               .head_bytes = BUF_INIT(0),
                               .whole = BUF_INIT(0),
                               .out = BUF_INIT(0)};
         next n = NEXT_REQUEST;
         int r = 0;
         http_wire_init(&wire, stream);
-        for (unsigned i = 1; n == NEXT_REQUEST; i++)
-                n = serve_one(&x, handler, arg, i < o.requests, &r);
-        if (n == NEXT_POLITELY) {
-                (void)sj_stream_close_politely(wire.stream, sj_after(POLITELY));
-                wire.stream = NULL;
+        while (n == NEXT_REQUEST) {
+                n = read_request(&x, ++stream->served < s->options.requests, &r);
+                if (n == NEXT_REQUEST)
+                        n = handle(&x, s->handler, s->arg, &r);
         }
+        if (n == NEXT_POLITELY)
+                (void)sj_stream_close_politely(wire.stream, sj_after(POLITELY));
+        if (n == NEXT_REST) {
+                stream->served--;
+                *ret_rests = true;
+        }
+        if (n != NEXT_CLOSE)
+                wire.stream = NULL;
         http_wire_fini(&wire);
         buf_fini(&x.head_bytes);
         buf_fini(&x.whole);
@@ -196,68 +203,27 @@ int sj_http_serve_connection(sj_stream *stream, sj_http_handler *handler, void *
         return r;
 }
 
-/* ── Many connections ────────────────────────────────────────────────────────────────────── */
-
-typedef struct server {
-        sj_http_handler *handler;
-        void *arg;
-        sj_http_serve_options options;
-        unsigned open;
-        sj_event room; /* set while open is below the limit */
-} server;
-
-typedef struct guest {
-        server *server;
-        sj_stream *stream;
-} guest;
-
-/* What becomes of one connection is no failure of the server's. */
-static int serve_guest(void *arg)
+int sj_http_serve_connection(sj_stream *stream, sj_http_handler *handler, void *arg,
+                             const sj_http_serve_options *options)
 {
-        guest *g = arg;
-        server *s = g->server;
-        (void)sj_http_serve_connection(g->stream, s->handler, s->arg, &s->options);
-        free(g);
-        s->open--;
-        sj_event_set(&s->room);
-        return 0;
+        const server s = {handler, arg, complete(options)};
+        return serve_stream(&s, stream, NULL);
 }
 
-static void welcome(server *s, sj_scope *scope, sj_stream *stream)
+static int serve_guest(sj_stream *stream, void *arg)
 {
-        guest *g = malloc(sizeof(*g));
-        int r = -ENOMEM;
-        if (g) {
-                *g = (guest){s, stream};
-                r = sj_spawn(scope, serve_guest, g, NULL);
-        }
-        if (r < 0) {
-                sj_log(SJ_LOG_WARNING, "http: a connection is not served: %s", sj_strerror(r));
-                sj_stream_close(stream);
-                free(g);
-                return;
-        }
-        s->open++;
-        if (s->open >= s->options.connections)
-                sj_event_clear(&s->room);
+        bool rests = false;
+        int r = serve_stream(arg, stream, &rests);
+        return rests ? SJ_SERVE_AGAIN : r;
 }
 
 int sj_http_serve(sj_listener *listener, sj_http_handler *handler, void *arg,
                   const sj_http_serve_options *options)
 {
-        server s = {.handler = handler,
-                    .arg = arg,
-                    .options = complete(options),
-                    .room = SJ_EVENT_INIT};
-        SJ_SCOPE(scope, SJ_NEVER, SJ_COLLECT);
-        sj_event_set(&s.room);
-        for (;;) {
-                sj_stream *stream;
-                int r = sj_event_wait(&s.room, SJ_NEVER);
-                if (r == 0)
-                        r = sj_accept(listener, &stream, SJ_NEVER);
-                if (r < 0)
-                        return r;
-                welcome(&s, scope, stream);
-        }
+        server s = {handler, arg, complete(options)};
+        const sj_serve_options serve = {.connections = s.options.connections,
+                                        .at_first_byte = true,
+                                        .idle_limit = s.options.wait_limit,
+                                        .drain_limit = s.options.drain_limit};
+        return sj_serve(listener, serve_guest, &s, &serve, SJ_NEVER);
 }

@@ -506,21 +506,52 @@ static int serves_so_many_connections_at_once_and_ends_when_cancelled(void *arg)
         return 0;
 }
 
-#define TESTS(X)                                              \
-        X(answers_requests_in_a_row)                          \
-        X(answers_http_1_0)                                   \
-        X(answers_in_pieces)                                  \
-        X(refuses_answers_that_are_malformed)                 \
-        X(ends_a_connection_after_so_many_requests)           \
-        X(refuses_and_closes)                                 \
-        X(limits_bodies)                                      \
-        X(limits_heads)                                       \
-        X(a_handler_that_fails_or_is_silent_is_a_500)         \
-        X(a_body_that_the_handler_did_not_read_is_no_request) \
-        X(says_continue_to_whom_waits_for_it)                 \
-        X(silence_is_ended)                                   \
-        X(a_slow_head_is_ended_though_never_silent)           \
-        X(a_request_may_be_cut_anywhere)                      \
+static int a_connection_between_requests_does_not_hold_up_the_end(void *arg)
+{
+        (void)arg;
+        unsigned most[2] = {0};
+        rig server = {.handler = hold, .arg = most};
+        expect_equal(sj_tcp_listen("127.0.0.1", 0, 0, &server.listener), 0);
+        snprintf(server.url, sizeof(server.url), "http://127.0.0.1:%u",
+                 (unsigned)sj_listener_port(server.listener));
+        SJ_SCOPE(scope, SJ_NEVER, SJ_COLLECT);
+        sj_fiber *serving, *asking;
+        expect_equal(sj_spawn(scope, serve_it, &server, &serving), 0);
+        sj_http_session *session = rig_session((sj_http_options){0});
+        for (int i = 0; i < 2; i++) {
+                sj_http_response *p = rig_fetch(session, &(sj_http_request){.url = server.url});
+                rig_expect_body(p, "done");
+                sj_http_response_free(p);
+        }
+        /* The one that is being answered gets its answer; the idle one gets nothing more. */
+        expect_equal(sj_spawn(scope, get_done, &server, &asking), 0);
+        expect_equal(sj_sleep(SJ_SEC / 2), 0);
+        sj_cancel(serving);
+        expect_equal(sj_join(asking, SJ_NEVER), 0);
+        sj_time answered = sj_now();
+        expect_equal(sj_join(serving, SJ_NEVER), -ECANCELED);
+        expect(sj_now() - answered < SJ_SEC);
+        sj_http_session_free(session);
+        sj_listener_close(server.listener);
+        return 0;
+}
+
+#define TESTS(X)                                                  \
+        X(a_connection_between_requests_does_not_hold_up_the_end) \
+        X(answers_requests_in_a_row)                              \
+        X(answers_http_1_0)                                       \
+        X(answers_in_pieces)                                      \
+        X(refuses_answers_that_are_malformed)                     \
+        X(ends_a_connection_after_so_many_requests)               \
+        X(refuses_and_closes)                                     \
+        X(limits_bodies)                                          \
+        X(limits_heads)                                           \
+        X(a_handler_that_fails_or_is_silent_is_a_500)             \
+        X(a_body_that_the_handler_did_not_read_is_no_request)     \
+        X(says_continue_to_whom_waits_for_it)                     \
+        X(silence_is_ended)                                       \
+        X(a_slow_head_is_ended_though_never_silent)               \
+        X(a_request_may_be_cut_anywhere)                          \
         X(serves_so_many_connections_at_once_and_ends_when_cancelled)
 
 TESTS(RIG_DEFINE)

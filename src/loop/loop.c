@@ -34,6 +34,7 @@ static void run_posts(struct sj_loop *loop)
         }
         while (oldest) {
                 loop_post *next = oldest->next;
+                loop->posts_run++;
                 oldest->run(oldest);
                 oldest = next;
         }

@@ -65,6 +65,7 @@ struct sj_loop {
         _Atomic uint32_t
                 senders; /* threads inside of loop_post_send: they still look at the loop */
         loop_annex *annexes;
+        uint64_t posts_run; /* how many there were */
 };
 
 int loop_init(struct sj_loop *loop);
@@ -106,6 +107,11 @@ int loop_poll(struct sj_loop *loop, bool block);
 /* Sets the timer, anew if it was set. Fires at the moment or later, never before. */
 void loop_timer_set(struct sj_loop *loop, loop_timer *timer, sj_time moment);
 void loop_timer_cancel(struct sj_loop *loop, loop_timer *timer);
+/* How many are set. */
+static inline size_t loop_timers(const struct sj_loop *loop)
+{
+        return loop->timers.n;
+}
 
 /*
  * Registers lfd->fd. lfd->notify must be set; it may be called until loop_fd_remove, which comes

@@ -12,6 +12,8 @@
 #include "net/address.h"
 #include "net/socket.h"
 
+#include <sanjab/sync.h>
+
 #define STAGGER (250 * SJ_MS)
 
 struct race {

@@ -94,6 +94,42 @@ static void bytes_are_where_they_were_written(void **state)
         once_in_each_world(reading_and_writing_fiber);
 }
 
+static void appending(void)
+{
+        const char *path = in_folder("log");
+        sj_file *a, *b;
+        char bytes[20];
+        int flags = O_WRONLY | O_CREAT | O_APPEND;
+        CHECK_INT(sj_file_open(path, flags, 0600, &a, SJ_NEVER), 0);
+        CHECK_INT(sj_file_open(path, O_RDWR | O_APPEND, 0600, &b, SJ_NEVER), 0);
+        CHECK_INT(sj_file_write(a, "one ", 4, SJ_NEVER), 0);
+        CHECK_INT(sj_file_write(b, "two ", 4, SJ_NEVER), 0);
+        CHECK_INT(sj_file_write(a, "three", 5, SJ_NEVER), 0);
+        CHECK_INT(sj_file_read_at(b, bytes, sizeof(bytes), 0, SJ_NEVER), 13);
+        CHECK(memcmp(bytes, "one two three", 13) == 0);
+        sj_file_close(a);
+        sj_file_close(b);
+        CHECK_INT(sj_file_open(path, flags, 0600, &a, SJ_NEVER), 0);
+        CHECK_INT(sj_file_write(a, "!", 1, SJ_NEVER), 0);
+        sj_file_close(a);
+        sj_file_info info;
+        CHECK_INT(sj_file_info_at(path, false, &info, SJ_NEVER), 0);
+        CHECK_INT(info.size, 14);
+        CHECK_INT(sj_file_remove(path, SJ_NEVER), 0);
+}
+
+static int appending_fiber(void *arg)
+{
+        (void)arg;
+        return in_new_folder(appending);
+}
+
+static void who_appends_writes_behind_what_others_wrote(void **state)
+{
+        (void)state;
+        once_in_each_world(appending_fiber);
+}
+
 /* ── Whole files ─────────────────────────────────────────────────────────────────────────── */
 
 static void whole_files(void)
@@ -214,6 +250,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(bytes_are_where_they_were_written),
+                cmocka_unit_test(who_appends_writes_behind_what_others_wrote),
                 cmocka_unit_test(a_whole_file_is_read_and_replaced_at_once),
                 cmocka_unit_test(paths_are_made_renamed_listed_and_removed),
                 cmocka_unit_test(a_cancelled_call_does_nothing),

@@ -316,6 +316,30 @@ static void accepting_can_be_cancelled_while_it_pauses(void **state)
         each_world(cancelled_while_starving);
 }
 
+static int peer_process(void *arg)
+{
+        (void)arg;
+        for (link_kind kind = LINK_PAIR; kind < LINK_KINDS; kind++) {
+                sj_stream *ends[2];
+                connect_both(kind, ends);
+                for (size_t i = 0; i < 2; i++) {
+                        sj_peer_process p = {0};
+                        CHECK_INT(sj_stream_peer_process(ends[i], &p),
+                                  kind == LINK_TCP ? -EOPNOTSUPP : 0);
+                        CHECK_INT(p.pid, kind == LINK_TCP ? 0 : os_pid());
+                        CHECK_INT(p.user, kind == LINK_TCP ? 0 : os_user());
+                        sj_stream_close(ends[i]);
+                }
+        }
+        return 0;
+}
+
+static void a_unix_stream_tells_whose_its_other_end_is(void **state)
+{
+        (void)state;
+        once_in_each_world(peer_process);
+}
+
 /* ── Connecting to one of several ────────────────────────────────────────────────────────── */
 
 static int several(void *arg)
@@ -403,6 +427,7 @@ int main(void)
                 cmocka_unit_test(many_clients_at_once_are_all_served),
                 cmocka_unit_test(a_listener_survives_a_lack_of_descriptors),
                 cmocka_unit_test(accepting_can_be_cancelled_while_it_pauses),
+                cmocka_unit_test(a_unix_stream_tells_whose_its_other_end_is),
                 cmocka_unit_test(of_several_addresses_the_first_that_answers_is_taken),
                 cmocka_unit_test(no_attempt_is_left_behind_when_connections_fail),
         };

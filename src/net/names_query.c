@@ -16,6 +16,8 @@
 #include "net/address.h"
 #include "os/os.h"
 
+#include <sanjab/select.h>
+
 #include <ares.h>
 #include <limits.h>
 #include <netinet/in.h>

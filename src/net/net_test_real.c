@@ -3,6 +3,8 @@
 #include "net/net_test_dns.h"
 #include "os/os.h"
 
+#include <sanjab/select.h>
+
 #include <sys/resource.h>
 
 unsigned long long world_seed;

@@ -5,6 +5,8 @@
 #include "os/os.h"
 #include "os/sim.h"
 
+#include <sanjab/debug.h>
+
 #include <fcntl.h>
 
 unsigned long long world_seed;

@@ -23,6 +23,8 @@
 #include "net/names.h"
 #include "os/os.h"
 
+#include <sanjab/sync.h>
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>

@@ -40,20 +40,25 @@ static struct socket_stream *of(sj_stream *s)
         return (struct socket_stream *)s;
 }
 
+/* Registers it in this thread's loop, if it is in none. */
+static int attach(struct socket *s)
+{
+        struct sj_loop *loop = fiber_loop_current();
+        if (s->loop)
+                return s->loop == loop ? 0 : -EXDEV;
+        s->watch.notify = fiber_fd_notify;
+        int r = loop_fd_add(loop, &s->watch, s->fd);
+        if (r >= 0)
+                s->loop = loop;
+        return r;
+}
+
 int socket_wait(struct socket *s, unsigned ready, sj_time deadline)
 {
         int r = fiber_check();
-        if (r < 0)
-                return r;
-        struct sj_loop *loop = fiber_loop_current();
-        if (!s->loop) {
-                s->watch.notify = fiber_fd_notify;
-                r = loop_fd_add(loop, &s->watch, s->fd);
-                if (r < 0)
-                        return r;
-                s->loop = loop;
-        }
-        return s->loop == loop ? fiber_wait_fd(&s->watch, ready, deadline) : -EXDEV;
+        if (r >= 0)
+                r = attach(s);
+        return r < 0 ? r : fiber_wait_fd(&s->watch, ready, deadline);
 }
 
 void socket_close(struct socket *s)
@@ -66,7 +71,7 @@ void socket_close(struct socket *s)
 }
 
 /* The system does not tell us the length of what it wrote; the family does. */
-static int with_length(const struct sockaddr_storage *storage, sj_address *ret)
+int socket_address(const struct sockaddr_storage *storage, sj_address *ret)
 {
         const struct sockaddr_un *un = (const void *)storage;
         sj_address a = {.storage = *storage};
@@ -95,14 +100,14 @@ int socket_local(const struct socket *s, sj_address *ret)
 {
         struct sockaddr_storage storage;
         int r = os_socket_name(s->fd, &storage);
-        return r < 0 ? r : with_length(&storage, ret);
+        return r < 0 ? r : socket_address(&storage, ret);
 }
 
 static int socket_peer(const struct socket *s, sj_address *ret)
 {
         struct sockaddr_storage storage;
         int r = os_peer_name(s->fd, &storage);
-        return r < 0 ? r : with_length(&storage, ret);
+        return r < 0 ? r : socket_address(&storage, ret);
 }
 
 /*
@@ -220,6 +225,56 @@ static const struct stream_kind kind = {
         .local = local_of,
         .peer = peer_of,
 };
+
+int sj_stream_peer_process(const sj_stream *s, sj_peer_process *ret)
+{
+        sj_peer_process p;
+        if (s->kind != &kind)
+                return -EOPNOTSUPP;
+        int fd = ((const struct socket_stream *)s)->socket.fd;
+        int r = os_peer_process(fd, &p.pid, &p.user, &p.group);
+        if (r >= 0)
+                *ret = p;
+        return r;
+}
+
+static bool has_news(const loop_fd *watch)
+{
+        return watch->ready & (OS_READABLE | OS_HANGUP);
+}
+
+/* From here on it is a stream like any other, which nobody has read from yet. */
+static void wake_sleeper(loop_fd *watch, unsigned ready)
+{
+        (void)ready;
+        if (!has_news(watch))
+                return;
+        struct socket_stream *s = container_of(watch, struct socket_stream, socket.watch);
+        struct socket_sleeper *sleeper = watch->waiting[0];
+        watch->waiting[0] = NULL;
+        watch->notify = fiber_fd_notify;
+        watch->ready &= ~(unsigned)OS_READABLE;
+        s->drained = false;
+        sleeper->wake(sleeper);
+}
+
+int socket_rest(sj_stream *s, struct socket_sleeper *sleeper)
+{
+        struct socket *socket = &of(s)->socket;
+        if (s->kind != &kind)
+                return -EOPNOTSUPP;
+        int r = attach(socket);
+        if (r < 0)
+                return r;
+        if (has_news(&socket->watch)) {
+                socket->watch.ready &= ~(unsigned)OS_READABLE;
+                of(s)->drained = false;
+                return 1;
+        }
+        socket->watch.waiting[0] = sleeper;
+        socket->watch.notify = wake_sleeper;
+        return 0;
+}
 
 int stream_of_socket(int fd, sj_stream **ret)
 {

@@ -21,8 +21,23 @@ struct socket {
  */
 int socket_wait(struct socket *s, unsigned ready, sj_time deadline);
 
+/* Who is told, outside of any fiber, that a stream which rested has something to read. */
+struct socket_sleeper {
+        void (*wake)(struct socket_sleeper *sleeper);
+};
+
+/*
+ * Leaves a stream that no fiber waits for until something comes over it, or its end: sleeper->wake
+ * is called then, once, unless it is closed before. 1: something may be there already, and nobody
+ * will be told. -EOPNOTSUPP not the stream of a socket; -EXDEV; -ENOMEM, -ENOSPC.
+ */
+int socket_rest(sj_stream *s, struct socket_sleeper *sleeper);
+
 /* Closes fd, and forgets it in the loop. */
 void socket_close(struct socket *s);
+
+/* What the system wrote, with its length. -ENOTCONN nothing. */
+int socket_address(const struct sockaddr_storage *storage, sj_address *ret);
 
 /* The address of this end. */
 int socket_local(const struct socket *s, sj_address *ret);

@@ -32,6 +32,7 @@ struct sj_stream {
         unsigned streak; /* operations in a row that did not wait */
         bool broken;     /* a part of a write has gone, the rest never will */
         bool shut;       /* the sending side is closed */
+        unsigned served; /* requests that it brought: for the server whose stream it is */
 };
 
 void stream_init(sj_stream *s, const struct stream_kind *kind);

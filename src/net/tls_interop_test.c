@@ -6,6 +6,8 @@
 #include "net/stream.h"
 #include "os/os.h"
 
+#include <sanjab/process.h>
+
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

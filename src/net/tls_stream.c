@@ -21,6 +21,8 @@
 
 #include "net/address.h"
 
+#include <sanjab/sync.h>
+
 #include <limits.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

@@ -8,9 +8,11 @@
 #include "os/linux_child.h"
 #include "os/os.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -73,6 +75,25 @@ int os_self_path(char *ret, size_t size)
         if ((size_t)n >= size)
                 return -ENAMETOOLONG;
         ret[n] = '\0';
+        return 0;
+}
+
+int os_process_memory(int pid, uint64_t *ret)
+{
+        char path[32], text[128];
+        unsigned long long pages;
+        snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -ESRCH;
+        ssize_t n = read(fd, text, sizeof(text) - 1);
+        close(fd);
+        if (n <= 0)
+                return -ESRCH;
+        text[n] = '\0';
+        if (sscanf(text, "%*s %llu", &pages) != 1)
+                return -ESRCH;
+        *ret = pages * (uint64_t)sysconf(_SC_PAGESIZE);
         return 0;
 }
 
@@ -140,4 +161,15 @@ int os_signal_next(int fd)
         if (got < 0)
                 return -errno;
         return got == (ssize_t)sizeof(info) ? (int)info.ssi_signo : -EIO;
+}
+
+static void do_nothing(int signo)
+{
+        (void)signo;
+}
+
+int os_signal_interrupts(int signo)
+{
+        struct sigaction action = {.sa_handler = do_nothing}; /* without SA_RESTART */
+        return sigaction(signo, &action, NULL) < 0 ? -EINVAL : 0;
 }

@@ -283,6 +283,49 @@ static void process_knows_itself(void **state)
         assert_true(os_processors() >= 1);
 }
 
+static void memory_of_a_process_is_seen(void **state)
+{
+        (void)state;
+        enum { MORE = 32 << 20 };
+        uint64_t before, after;
+        assert_int_equal(os_process_memory(getpid(), &before), 0);
+        char *more = os_map(MORE);
+        assert_non_null(more);
+        memset(more, 1, MORE);
+        assert_int_equal(os_process_memory(getpid(), &after), 0);
+        os_unmap(more, MORE);
+        /* ThreadSanitizer keeps twice as much for itself beside each byte. */
+        assert_in_range(after - before, MORE - (1 << 20), 4 * MORE);
+        assert_int_equal(os_process_memory(-1, &after), -ESRCH);
+}
+
+static void signal_that_interrupts_ends_a_call_that_blocks(void **state)
+{
+        (void)state;
+        int fds[2];
+        char byte;
+        struct sigaction before;
+        sigaction(SIGUSR2, NULL, &before);
+        assert_int_equal(pipe(fds), 0);
+        assert_int_equal(os_signal_interrupts(SIGUSR2), 0);
+        assert_int_equal(os_signal_interrupts(10000), -EINVAL);
+        pid_t teller = fork();
+        if (teller == 0) {
+                /* Again and again, since the first may come before the call. */
+                while (kill(getppid(), SIGUSR2) == 0)
+                        usleep(5000);
+                _exit(0);
+        }
+        assert_int_equal(read(fds[0], &byte, 1), -1);
+        assert_int_equal(errno, EINTR);
+        kill(teller, SIGKILL);
+        while (waitpid(teller, NULL, 0) < 0)
+                assert_int_equal(errno, EINTR);
+        close(fds[0]);
+        close(fds[1]);
+        sigaction(SIGUSR2, &before, NULL);
+}
+
 #define WITH_POLLER(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -298,6 +341,8 @@ int main(void)
                 WITH_POLLER(running_child_is_waited_for_and_killed_by_its_descriptor),
                 WITH_POLLER(grandchild_dies_with_the_child),
                 WITH_POLLER(signals_come_as_readiness),
+                WITH_POLLER(memory_of_a_process_is_seen),
+                WITH_POLLER(signal_that_interrupts_ends_a_call_that_blocks),
                 WITH_POLLER(process_knows_itself),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

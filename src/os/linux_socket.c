@@ -158,6 +158,24 @@ ssize_t os_sendv(int fd, const struct iovec parts[], int n)
         return result(put);
 }
 
+ssize_t os_send_to(int fd, const void *data, size_t n, const struct sockaddr *to, socklen_t to_n)
+{
+        ssize_t put;
+        RETRY(put, sendto(fd, data, n, MSG_NOSIGNAL, to, to_n));
+        return result(put);
+}
+
+ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_from)
+{
+        struct sockaddr_storage from = {0};
+        socklen_t from_n = sizeof(from);
+        ssize_t got;
+        RETRY(got, recvfrom(fd, data, n, MSG_TRUNC, (struct sockaddr *)&from, &from_n));
+        if (got >= 0)
+                *ret_from = from;
+        return result(got);
+}
+
 int os_shutdown(int fd, int how)
 {
         return shutdown(fd, how) < 0 ? -errno : 0;
@@ -183,6 +201,24 @@ int os_socket_name(int fd, struct sockaddr_storage *ret)
 int os_peer_name(int fd, struct sockaddr_storage *ret)
 {
         return name_by(getpeername, fd, ret);
+}
+
+int os_peer_process(int fd, int *ret_pid, uint32_t *ret_user, uint32_t *ret_group)
+{
+        struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+        struct ucred c;
+        socklen_t n = sizeof(c);
+        int r = os_peer_name(fd, &peer);
+        if (r < 0)
+                return r;
+        if (peer.ss_family != AF_UNIX)
+                return -EOPNOTSUPP;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &n) < 0)
+                return -errno;
+        *ret_pid = c.pid;
+        *ret_user = c.uid;
+        *ret_group = c.gid;
+        return 0;
 }
 
 int os_set_option(int fd, int level, int option, int value)

@@ -130,9 +130,18 @@ ssize_t os_recv(int fd, void *data, size_t n);
 ssize_t os_send(int fd, const void *data, size_t n);
 ssize_t os_sendv(int fd, const struct iovec parts[], int n);
 /* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
+/*
+ * One datagram to the address, or from *ret_from. Received: how long it was, of which no more than
+ * n bytes are kept. -EAGAIN; -EMSGSIZE it is too long to send; -ECONNREFUSED what an earlier one
+ * met.
+ */
+ssize_t os_send_to(int fd, const void *data, size_t n, const struct sockaddr *to, socklen_t to_n);
+ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_from);
 int os_shutdown(int fd, int how);
 int os_socket_name(int fd, struct sockaddr_storage *ret);
 int os_peer_name(int fd, struct sockaddr_storage *ret);
+/* Who made the other end of a connected Unix socket. -EOPNOTSUPP of any other; -ENOTCONN. */
+int os_peer_process(int fd, int *ret_pid, uint32_t *ret_user, uint32_t *ret_group);
 int os_set_option(int fd, int level, int option, int value);
 
 /*
@@ -207,11 +216,43 @@ void os_reap_child(int pidfd);
 int os_kill(int pidfd, int signo);
 int os_pid(void);
 uint32_t os_user(void);
+/*
+ * The bytes of memory that are resident for a process. -ESRCH there is none, or its are not to be
+ * seen; the simulator: -ENOSYS.
+ */
+int os_process_memory(int pid, uint64_t *ret);
 /* The path of the running program, NUL-terminated. */
 int os_self_path(char *ret, size_t size);
 int os_host_name(char *ret, size_t size);
 /* The number of processors this process may use, at least 1. */
 unsigned os_processors(void);
+
+/* ── The machine, for those who watch ────────────────────────────────────────────────────── */
+
+/* How many processes wanted to run, as means over 1, 5 and 15 minutes; 0 where none can tell. */
+void os_load(double ret[3]);
+/* "Linux" */
+const char *os_system_name(void);
+/*
+ * Whole hours that this place's clocks are behind UTC at that moment, as Python's time.timezone
+ * and altzone have them: 1 hour east of Greenwich is -1, and half hours count downwards.
+ */
+int os_hours_west(sj_wall when);
+
+/* What this process has used, as getrusage(2) counts. */
+typedef struct os_usage {
+        double user_time; /* seconds */
+        double system_time;
+        long max_resident; /* KiB */
+        long minor_faults;
+        long major_faults;
+        long blocks_read;
+        long blocks_written;
+        long switches_by_itself;
+        long switches_forced;
+} os_usage;
+
+void os_usage_self(os_usage *ret);
 
 /* ── Forking: for a process of one thread that was executed for that ─────────────────────── */
 
@@ -260,6 +301,11 @@ int os_signal_open(const int signals[], size_t n);
 int os_signal_next(int fd);
 /* Closes fd and unblocks the signals. A negative fd is allowed. */
 void os_signal_close(int fd, const int signals[], size_t n);
+/*
+ * From now on the signal does nothing to this process but to end system calls that block in its
+ * thread (EINTR), also those that would go on by themselves. -EINVAL no such signal.
+ */
+int os_signal_interrupts(int signo);
 
 /* ── Threads ─────────────────────────────────────────────────────────────────────────────── */
 

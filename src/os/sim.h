@@ -92,6 +92,64 @@ void sim_at(sj_time when, void (*fn)(void *arg), void *arg);
 /* A draw below n > 0 from a stream of the test's own, which disturbs no other. */
 uint64_t sim_draw(uint64_t n);
 
+/* Calls fn(arg) once, as the nth os_ call from now begins (os_now and os_wall do not count): a
+ * program can so be cancelled, cut off or robbed of its power at each of its calls in turn. */
+void sim_at_call(uint64_t n, void (*fn)(void *arg), void *arg);
+
+/* ── The list of faults ──────────────────────────────────────────────────────────────────── */
+/*
+ * Each chance for a fault has a name, its kind and how many of that kind came before it: "reset:3"
+ * is the fourth chance for a reset. A list of names, with commas between, is what went wrong.
+ */
+
+/* From now on only the faults of the list happen, and none is left to chance; NULL: all that the
+ * seed draws. With the whole list of a run, the run is the same. */
+void sim_keep_faults(const char *names);
+/* Writes the name of each fault that happens, and a comma; NULL: no more. */
+void sim_log_faults(FILE *to);
+/*
+ * Reduces the list of a run that fails while it still fails, and prints what is left:
+ * run(arg, names, log) begins a world, calls sim_keep_faults and sim_log_faults with these, and
+ * aborts or exits otherwise than with 0 if it fails. Each try is a process of its own. False: the
+ * run does not fail. It stops after `tries`, with what it has.
+ */
+bool sim_shrink(void (*run)(void *arg, const char *names, FILE *log), void *arg, unsigned tries,
+                FILE *print);
+
+/* ── The clock ───────────────────────────────────────────────────────────────────────────── */
+
+/* Sets the wall clock, forward or back; the monotonic one does not hear of it. */
+void sim_set_wall(sj_wall when);
+/* The program stands still that long (stopped, or starved): both clocks move on, and what falls
+ * due meanwhile has happened when it goes on. */
+void sim_skip(sj_time duration);
+
+/* ── The network between nodes ───────────────────────────────────────────────────────────── */
+/*
+ * A node is an address. Several parts of one program stand for several machines when each listens
+ * at an address of its own, and says sim_host before it connects. Addresses are texts without a
+ * port, "10.0.0.1" or "fd00::1".
+ */
+
+/* Sockets of its family that connect from now on without a name are at this address. NULL: at the
+ * one that they connect to, as in the beginning. */
+void sim_host(const char *address);
+/*
+ * Nothing arrives any more that goes from one to the other; NULL: any. Both ways are two cuts.
+ * Streams try again each second, so that after sim_mend all goes on, in order; after 15 minutes
+ * the sender hears -ETIMEDOUT. Connecting needs both ways. Datagrams are lost.
+ */
+void sim_cut(const char *from, const char *to);
+/* Ends the cut that was made with the same arguments; both NULL: every cut. */
+void sim_mend(const char *from, const char *to);
+/* Breaks the connection of a descriptor: both ends hear -ECONNRESET. */
+void sim_reset(int fd);
+/* Leaves it half open: nothing that its ends send or close is ever heard of. */
+void sim_silence(int fd);
+/* After n more bytes have left over the network, of all connections together, the one that would
+ * carry the next is reset, and the byte is lost. Once; UINT64_MAX: never. */
+void sim_reset_after_bytes(uint64_t n);
+
 /* Sends a signal to this process: false when nobody has opened it (it would have its default). */
 bool sim_raise(int signo);
 

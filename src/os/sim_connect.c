@@ -5,8 +5,8 @@
  *         NEW ──listen──► LISTENING ◄── arrivals wait here ──accept──► CONNECTED
  *          └──connect──► CONNECTING ──(a travel later)──► CONNECTED, or NEW with an error
  *
- * Over the network an attempt that meets a full backlog, or a void address, is dropped and made
- * again each second, until after 127 seconds it is -ETIMEDOUT. AF_UNIX connects at once, as it
+ * Over the network an attempt that meets a full backlog, a cut, or a void address, is dropped and
+ * made again each second, until after 127 seconds it is -ETIMEDOUT. AF_UNIX connects at once, as it
  * does in life.
  */
 #include "os/sim_socket.h"
@@ -37,7 +37,8 @@ int os_listen(int fd, int backlog)
 
 static void connect_to(sim_world *w, sim_socket *s, sim_socket *listener)
 {
-        sim_link *link = sim_link_new(w, s->domain == AF_UNIX ? SIM_LOCAL : SIM_WIRED);
+        sim_link *link = sim_link_new(w, s->domain == AF_UNIX ? SIM_LOCAL : SIM_WIRED, &s->local,
+                                      &s->remote);
         arrival *a = sim_alloc(sizeof(*a));
         a->link = link;
         a->from = s->local.ss_family == AF_INET && listener->domain == AF_INET6
@@ -63,7 +64,8 @@ void sim_socket_attempt(sim_event *event, bool happens)
                 return;
         sim_world *w = sim_world_get();
         sim_socket *s = container_of(event, sim_socket, attempt);
-        bool lost = sim_address_is_void(&s->remote);
+        bool lost = sim_address_is_void(&s->remote) || sim_is_cut(w, &s->local, &s->remote) ||
+                    sim_is_cut(w, &s->remote, &s->local);
         sim_socket *listener =
                 lost ? NULL : sim_name_find(w, SOCK_STREAM, LISTENING, false, &s->remote);
         if (listener && listener->waiting_count >= listener->backlog)
@@ -72,7 +74,7 @@ void sim_socket_attempt(sim_event *event, bool happens)
                 fail_connect(s, -ETIMEDOUT);
         else if (lost)
                 sim_post(w, event, w->now + SYN_AGAIN);
-        else if (!listener || sim_one_in(w, SIM_WIRE, w->options.refuse))
+        else if (!listener || sim_one_in(w, FAULT_REFUSE, w->options.refuse))
                 fail_connect(s, -ECONNREFUSED);
         else
                 connect_to(w, s, listener);

@@ -231,7 +231,7 @@ static int pipe_end_new(sim_world *w, sim_link *link, int side)
 int os_pipe(int ret_fds[2])
 {
         sim_world *w = sim_enter();
-        sim_link *link = sim_link_new(w, SIM_PIPE);
+        sim_link *link = sim_link_new(w, SIM_PIPE, NULL, NULL);
         int reader = pipe_end_new(w, link, READ_END);
         int writer = pipe_end_new(w, link, WRITE_END);
         if (reader < 0 || writer < 0) {

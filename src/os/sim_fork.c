@@ -44,6 +44,18 @@ void os_process_name(const char *name)
         (void)name;
 }
 
+int os_process_memory(int pid, uint64_t *ret)
+{
+        (void)pid, (void)ret;
+        return refuse("process_memory", -1);
+}
+
+int os_signal_interrupts(int signo)
+{
+        (void)signo;
+        return refuse("signal_interrupts", -1);
+}
+
 int os_message_pair(int ret_fds[2])
 {
         (void)ret_fds;

@@ -85,6 +85,39 @@ struct sockaddr_storage sim_address_mapped(const struct sockaddr_storage *v4)
         return ret;
 }
 
+struct sockaddr_storage sim_address_bare(const struct sockaddr_storage *a)
+{
+        const struct sockaddr_in6 *from = (const void *)a;
+        struct sockaddr_storage ret = {0};
+        struct sockaddr_in *to = (void *)&ret;
+        if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&from->sin6_addr))
+                return *a;
+        to->sin_family = AF_INET;
+        to->sin_port = from->sin6_port;
+        memcpy(&to->sin_addr, &from->sin6_addr.s6_addr[12], 4);
+        return ret;
+}
+
+bool sim_address_same_place(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+        struct sockaddr_storage x = sim_address_bare(a), y = sim_address_bare(b);
+        return sim_address_same(&x, &y);
+}
+
+struct sockaddr_storage sim_address_towards(const struct sockaddr_storage *own,
+                                            const struct sockaddr_storage *to)
+{
+        struct sockaddr_storage mine = *own, ret = {.ss_family = to->ss_family};
+        if (!is_wildcard(own))
+                return sim_address_bare(own);
+        if (to->ss_family == AF_INET)
+                ((struct sockaddr_in *)&ret)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        else
+                ((struct sockaddr_in6 *)&ret)->sin6_addr = in6addr_loopback;
+        *port_of(&ret) = *port_of(&mine);
+        return ret;
+}
+
 /* Whether what is sent to `to` reaches the socket bound as s is. */
 static bool reaches(const sim_socket *s, const struct sockaddr_storage *to)
 {
@@ -139,7 +172,8 @@ int sim_name_for(sim_world *w, sim_socket *s, const struct sockaddr_storage *to)
 {
         if (s->local.ss_family || s->domain == AF_UNIX)
                 return 0;
-        struct sockaddr_storage own = *to;
+        const struct sockaddr_storage *host = sim_host_of(w, s->domain);
+        struct sockaddr_storage own = host ? *host : *to;
         int error = give_port(w, s, &own);
         if (error)
                 return error;

@@ -207,7 +207,7 @@ static size_t report(sim_world *w, watch *x, os_event *ret)
 
 static size_t report_for_nothing(sim_world *w, os_poller *p, os_event *ret)
 {
-        if (p->watch_count == 0 || !sim_one_in(w, SIM_MISCHIEF, w->options.spurious))
+        if (p->watch_count == 0 || !sim_one_in(w, FAULT_SPURIOUS, w->options.spurious))
                 return 0;
         watch *x = nth(&p->watches, offsetof(watch, of_poller),
                        (size_t)sim_draw_from(w, SIM_MISCHIEF, p->watch_count));

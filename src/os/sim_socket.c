@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sockets of the simulated world as descriptors: what they are ready for, and what flows. A stream
- * is a side of a link (sim_wire.c). Datagrams travel between sockets that are connected to each
- * other's names, whole, with delay and loss and out of order.
+ * is a side of a link (sim_wire.c). Datagrams travel between sockets that have names, whole, with
+ * delay and loss and out of order.
  */
 #include "os/sim_socket.h"
 
@@ -65,8 +65,10 @@ static unsigned socket_level(const sim_fd *f)
         return sim_link_level(s->link, s->side);
 }
 
-static ssize_t datagram_recv(sim_socket *s, void *data, size_t n);
-static ssize_t datagram_send(sim_socket *s, const void *data, size_t n);
+static ssize_t datagram_recv(sim_socket *s, void *data, size_t n,
+                             struct sockaddr_storage *ret_from);
+static ssize_t datagram_send(sim_socket *s, const void *data, size_t n,
+                             const struct sockaddr_storage *to);
 
 int sim_socket_error(sim_socket *s)
 {
@@ -81,7 +83,7 @@ static ssize_t socket_read(sim_fd *f, void *data, size_t n)
         if (s->error)
                 return sim_socket_error(s);
         if (s->type == SOCK_DGRAM)
-                return datagram_recv(s, data, n);
+                return datagram_recv(s, data, n, NULL);
         if (s->state == CONNECTED)
                 return sim_link_recv(s->link, s->side, data, n);
         return s->state == CONNECTING ? -EAGAIN : -ENOTCONN;
@@ -93,7 +95,8 @@ static ssize_t socket_write(sim_fd *f, const void *data, size_t n)
         if (s->error)
                 return sim_socket_error(s);
         if (s->type == SOCK_DGRAM)
-                return datagram_send(s, data, n);
+                return s->state == CONNECTED ? datagram_send(s, data, n, &s->remote)
+                                             : -EDESTADDRREQ;
         if (s->state == CONNECTED)
                 return sim_link_send(s->link, s->side, data, n);
         return s->state == CONNECTING ? -EAGAIN : -EPIPE;
@@ -159,12 +162,27 @@ int os_socket_pair(int ret_fds[2])
                 sim_fd_close(w, &a->base);
                 return (int)sim_trace(w, "socket_pair", -1, second);
         }
-        sim_link *link = sim_link_new(w, SIM_LOCAL);
+        sim_link *link = sim_link_new(w, SIM_LOCAL, NULL, NULL);
         sim_socket_connected(a, link, 0);
         sim_socket_connected(b, link, 1);
         ret_fds[0] = first;
         ret_fds[1] = second;
         return (int)sim_trace(w, "socket_pair", first, 0);
+}
+
+int os_peer_process(int fd, int *ret_pid, uint32_t *ret_user, uint32_t *ret_group)
+{
+        const sim_socket *s = sim_socket_of(sim_enter(), fd);
+        if (!s)
+                return -ENOTSOCK;
+        if (s->state != CONNECTED)
+                return -ENOTCONN;
+        if (s->domain != AF_UNIX)
+                return -EOPNOTSUPP;
+        /* All who live in this world are one process. */
+        *ret_pid = os_pid();
+        *ret_user = *ret_group = SIM_USER;
+        return 0;
 }
 
 /* ── Bytes ───────────────────────────────────────────────────────────────────────────────── */
@@ -218,7 +236,7 @@ static void datagram_fire(sim_event *event, bool happens)
         datagram *d = container_of(event, datagram, event);
         sim_world *w = sim_world_get();
         sim_socket *s = happens ? sim_name_find(w, SOCK_DGRAM, NEW, true, &d->to) : NULL;
-        bool stranger = s && s->state == CONNECTED && !sim_address_same(&s->remote, &d->from);
+        bool stranger = s && s->state == CONNECTED && !sim_address_same_place(&s->remote, &d->from);
         if (!s || stranger || s->waiting_count >= DATAGRAMS_WAITING) {
                 free(d);
                 return;
@@ -228,24 +246,30 @@ static void datagram_fire(sim_event *event, bool happens)
         sim_fd_changed(&s->base);
 }
 
-static ssize_t datagram_send(sim_socket *s, const void *data, size_t n)
+static ssize_t datagram_send(sim_socket *s, const void *data, size_t n,
+                             const struct sockaddr_storage *to)
 {
-        if (s->state != CONNECTED)
-                return -EDESTADDRREQ;
+        sim_world *w = sim_world_get();
+        int error = sim_name_for(w, s, to);
+        if (error < 0)
+                return error;
         if (n > UINT16_MAX)
                 return -EMSGSIZE;
-        sim_world *w = sim_world_get();
-        if (sim_address_is_void(&s->remote) || sim_one_in(w, SIM_WIRE, w->options.loss))
+        const struct sockaddr_storage bare = sim_address_bare(to);
+        const struct sockaddr_storage from = sim_address_towards(&s->local, &bare);
+        if (sim_address_is_void(to) || sim_is_cut(w, &from, &bare) ||
+            sim_one_in(w, FAULT_LOSS, w->options.loss))
                 return (ssize_t)n;
         datagram *d = sim_alloc(sizeof(*d) + n);
-        *d = (datagram){.event.fire = datagram_fire, .from = s->local, .to = s->remote, .n = n};
+        *d = (datagram){.event.fire = datagram_fire, .from = from, .to = bare, .n = n};
         if (n)
                 memcpy(d->data, data, n);
         sim_post(w, &d->event, w->now + sim_travel_time(w));
         return (ssize_t)n;
 }
 
-static ssize_t datagram_recv(sim_socket *s, void *data, size_t n)
+/* As long as it was, as MSG_TRUNC has it, when somebody wants to know where it is from. */
+static ssize_t datagram_recv(sim_socket *s, void *data, size_t n, struct sockaddr_storage *ret_from)
 {
         list *node = list_pop(&s->waiting);
         if (!node)
@@ -255,6 +279,42 @@ static ssize_t datagram_recv(sim_socket *s, void *data, size_t n)
         size_t taken = d->n < n ? d->n : n;
         if (taken)
                 memcpy(data, d->data, taken);
+        if (ret_from) {
+                taken = d->n;
+                *ret_from = s->domain == AF_INET6 && d->from.ss_family == AF_INET
+                                    ? sim_address_mapped(&d->from)
+                                    : d->from;
+        }
         free(d);
         return (ssize_t)taken;
+}
+
+static ssize_t send_to(sim_socket *s, const void *data, size_t n, const struct sockaddr *to,
+                       socklen_t to_n)
+{
+        struct sockaddr_storage a;
+        int error = s->type != SOCK_DGRAM || s->domain == AF_UNIX ? -EOPNOTSUPP
+                                                                  : sim_address_read(to, to_n, &a);
+        if (!error && a.ss_family != s->domain)
+                error = -EAFNOSUPPORT;
+        if (!error && s->error)
+                error = sim_socket_error(s);
+        return error ? error : datagram_send(s, data, n, &a);
+}
+
+ssize_t os_send_to(int fd, const void *data, size_t n, const struct sockaddr *to, socklen_t to_n)
+{
+        sim_world *w = sim_enter();
+        sim_socket *s = sim_socket_of(w, fd);
+        return sim_trace(w, "send_to", fd, s ? send_to(s, data, n, to, to_n) : -ENOTSOCK);
+}
+
+ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_from)
+{
+        sim_world *w = sim_enter();
+        sim_socket *s = sim_socket_of(w, fd);
+        ssize_t got = !s ? -ENOTSOCK : s->type != SOCK_DGRAM ? -EOPNOTSUPP : 0;
+        if (got == 0)
+                got = s->error ? sim_socket_error(s) : datagram_recv(s, data, n, ret_from);
+        return sim_trace(w, "recv_from", fd, got);
 }

@@ -44,6 +44,15 @@ bool sim_address_is_void(const struct sockaddr_storage *a);
 /* ::ffff:a.b.c.d, as an IPv6 listener sees an IPv4 peer (RFC 4291 §2.5.5.2). */
 struct sockaddr_storage sim_address_mapped(const struct sockaddr_storage *v4);
 
+/* The IPv4 address that a mapped one stands for; any other as it is. */
+struct sockaddr_storage sim_address_bare(const struct sockaddr_storage *a);
+/* The same place, one of them perhaps mapped. */
+bool sim_address_same_place(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
+/* Where what is sent from `own` to `to` seems to come from: a wildcard is the loopback's address.
+ */
+struct sockaddr_storage sim_address_towards(const struct sockaddr_storage *own,
+                                            const struct sockaddr_storage *to);
+
 /* One of the sockets in that state (or any) that the address reaches: by lot, if they share it. */
 sim_socket *sim_name_find(sim_world *w, int type, socket_state wanted, bool any,
                           const struct sockaddr_storage *to);

@@ -13,13 +13,17 @@
  * so that nobody does. On a silent link everything vanishes, so that its sender fills up the bound
  * and then waits, until after a quarter of an hour it hears -ETIMEDOUT, as TCP's does.
  *
- * A link is kept by its two sides and by each segment on its way.
+ * What arrives across a cut is held, with all that follows it, and asked for again each second, as
+ * TCP sends again what nobody confirms; after the same quarter of an hour its sender gives up.
+ *
+ * A link is kept by its two sides, by each segment on its way, and by the next asking.
  */
 #include "os/sim_world.h"
 
 #include <stdlib.h>
 
-#define GIVING_UP (15 * SJ_MIN)
+#define GIVING_UP  (15 * SJ_MIN)
+#define SEND_AGAIN SJ_SEC
 
 enum { TIGHTEST = 64 };
 
@@ -32,6 +36,7 @@ typedef enum segment_kind {
 
 typedef struct segment {
         sim_event event;
+        list node; /* in held */
         sim_link *link;
         int to;
         segment_kind kind;
@@ -40,8 +45,10 @@ typedef struct segment {
 } segment;
 
 typedef struct side {
-        sim_fd *fd;       /* hears of changes; NULL before accept and after close */
-        buf inbox;        /* arrived and unread */
+        sim_fd *fd; /* hears of changes; NULL before accept and after close */
+        buf inbox;  /* arrived and unread */
+        list held;  /* segments that came while the way here was cut */
+        sj_time held_since;
         size_t in_flight; /* on its way here */
         sj_time arrival;  /* of the last segment on its way here */
         int error;        /* arrived and not yet taken, negative */
@@ -59,15 +66,31 @@ struct sim_link {
         unsigned references;
         size_t bound;
         bool silent;
-        bool giving_up; /* a TIMEOUT is posted */
+        bool giving_up;  /* a TIMEOUT is posted */
+        sim_event again; /* looks at what is held */
+        bool asking;     /* it is posted */
+        struct sockaddr_storage addresses[2];
         side sides[2];
 };
 
-sim_link *sim_link_new(sim_world *w, sim_kind kind)
+static void send_again(sim_event *event, bool happens);
+
+sim_link *sim_link_new(sim_world *w, sim_kind kind, const struct sockaddr_storage *from,
+                       const struct sockaddr_storage *to)
 {
         sim_link *l = sim_alloc(sizeof(*l));
-        *l = (sim_link){.world = w, .kind = kind, .references = 2, .bound = w->options.buffer};
-        if (kind == SIM_WIRED && sim_one_in(w, SIM_WIRE, w->options.tight))
+        *l = (sim_link){.world = w,
+                        .kind = kind,
+                        .references = 2,
+                        .bound = w->options.buffer,
+                        .again.fire = send_again};
+        if (kind == SIM_WIRED) {
+                l->addresses[0] = *from;
+                l->addresses[1] = *to;
+        }
+        list_init(&l->sides[0].held);
+        list_init(&l->sides[1].held);
+        if (kind == SIM_WIRED && sim_one_in(w, FAULT_TIGHT, w->options.tight))
                 l->bound = 1 + (size_t)sim_draw_from(w, SIM_WIRE, TIGHTEST);
         l->sides[0].inbox = l->sides[1].inbox = BUF_INIT(0);
         return l;
@@ -163,18 +186,101 @@ static void arrive(sim_link *l, int to, segment_kind kind, const void *data, siz
                 sim_fd_changed(me->fd);
 }
 
+static void segment_free(segment *s)
+{
+        sim_link *l = s->link;
+        free(s);
+        unref(l);
+}
+
+static void deliver(segment *s)
+{
+        sim_link *l = s->link;
+        l->sides[s->to].in_flight -= s->n;
+        sim_trace(l->world, "arrive", l->sides[s->to].fd ? l->sides[s->to].fd->number : -1,
+                  (ssize_t)s->n);
+        arrive(l, s->to, s->kind, s->data, s->n);
+        segment_free(s);
+}
+
+/* ── Cuts ────────────────────────────────────────────────────────────────────────────────── */
+
+static bool way_is_cut(const sim_link *l, int to)
+{
+        return sim_is_cut(l->world, &l->addresses[!to], &l->addresses[to]);
+}
+
+static void ask_again(sim_link *l)
+{
+        if (l->asking)
+                return;
+        l->asking = true;
+        l->references++;
+        sim_post(l->world, &l->again, l->world->now + SEND_AGAIN);
+}
+
+static void hold(segment *s)
+{
+        side *receiver = &s->link->sides[s->to];
+        if (list_empty(&receiver->held))
+                receiver->held_since = s->link->world->now;
+        list_append(&receiver->held, &s->node);
+        ask_again(s->link);
+}
+
+/* All that is held for that side, through or, silently, away. */
+static void let_go(sim_link *l, int to, bool through)
+{
+        list *node;
+        while ((node = list_pop(&l->sides[to].held))) {
+                segment *s = container_of(node, segment, node);
+                if (through)
+                        deliver(s);
+                else
+                        segment_free(s);
+        }
+}
+
+static void look_at_held(sim_link *l, int to)
+{
+        side *receiver = &l->sides[to];
+        if (list_empty(&receiver->held))
+                return;
+        if (l->silent) {
+                let_go(l, to, false);
+        } else if (!way_is_cut(l, to)) {
+                let_go(l, to, true);
+        } else if (l->world->now - receiver->held_since >= GIVING_UP) {
+                let_go(l, to, false);
+                arrive(l, !to, TIMEOUT, NULL, 0);
+        } else {
+                ask_again(l);
+        }
+}
+
+static void send_again(sim_event *event, bool happens)
+{
+        sim_link *l = container_of(event, sim_link, again);
+        l->asking = false;
+        for (int to = 0; to < 2; to++) {
+                if (happens)
+                        look_at_held(l, to);
+                else
+                        let_go(l, to, false);
+        }
+        unref(l);
+}
+
 static void segment_fire(sim_event *event, bool happens)
 {
         segment *s = container_of(event, segment, event);
         sim_link *l = s->link;
-        if (happens && (!l->silent || s->kind == TIMEOUT)) {
-                l->sides[s->to].in_flight -= s->n;
-                sim_trace(l->world, "arrive", l->sides[s->to].fd ? l->sides[s->to].fd->number : -1,
-                          (ssize_t)s->n);
-                arrive(l, s->to, s->kind, s->data, s->n);
-        }
-        free(s);
-        unref(l);
+        if (!happens || (l->silent && s->kind != TIMEOUT))
+                segment_free(s);
+        else if (s->kind != TIMEOUT && (!list_empty(&l->sides[s->to].held) || way_is_cut(l, s->to)))
+                hold(s);
+        else
+                deliver(s);
 }
 
 /* ── Departure ───────────────────────────────────────────────────────────────────────────── */
@@ -217,20 +323,40 @@ static void send_segment(sim_link *l, int to, segment_kind kind, const void *dat
         post_segment(l, to, kind, when, data, n);
 }
 
+void sim_link_break(sim_link *l)
+{
+        l->world->counters.broken++;
+        send_segment(l, 0, BREAK, NULL, 0);
+        send_segment(l, 1, BREAK, NULL, 0);
+}
+
+void sim_link_silence(sim_link *l)
+{
+        l->world->counters.broken++;
+        l->silent = true;
+}
+
 /* Draws whether this segment breaks its link. */
-static void suffer(sim_link *l, int to)
+static void suffer(sim_link *l)
 {
         sim_world *w = l->world;
         if (l->kind != SIM_WIRED || l->silent)
                 return;
-        if (sim_one_in(w, SIM_WIRE, w->options.reset)) {
-                w->counters.broken++;
-                send_segment(l, to, BREAK, NULL, 0);
-                send_segment(l, !to, BREAK, NULL, 0);
-        } else if (sim_one_in(w, SIM_WIRE, w->options.silence)) {
-                w->counters.broken++;
-                l->silent = true;
-        }
+        if (sim_one_in(w, FAULT_RESET, w->options.reset))
+                sim_link_break(l);
+        else if (sim_one_in(w, FAULT_SILENCE, w->options.silence))
+                sim_link_silence(l);
+}
+
+/* How many of n bytes leave before the reset that the test has asked for. */
+static size_t before_reset(sim_link *l, size_t n)
+{
+        sim_world *w = l->world;
+        if (l->kind != SIM_WIRED || w->bytes_left == UINT64_MAX)
+                return n;
+        size_t part = w->bytes_left < n ? (size_t)w->bytes_left : n;
+        w->bytes_left -= part;
+        return part;
 }
 
 static void send_in_segments(sim_link *l, int to, const char *data, size_t n)
@@ -239,10 +365,17 @@ static void send_in_segments(sim_link *l, int to, const char *data, size_t n)
         while (n > 0) {
                 size_t part = n;
                 while (l->kind == SIM_WIRED && part > 1 &&
-                       sim_one_in(w, SIM_WIRE, w->options.split))
+                       sim_one_in(w, FAULT_SPLIT, w->options.split))
                         part = 1 + (size_t)sim_draw_from(w, SIM_WIRE, part - 1);
-                suffer(l, to);
-                send_segment(l, to, DATA, data, part);
+                suffer(l);
+                size_t whole = before_reset(l, part);
+                if (whole > 0)
+                        send_segment(l, to, DATA, data, whole);
+                if (whole < part) {
+                        l->world->bytes_left = UINT64_MAX;
+                        sim_link_break(l);
+                        return;
+                }
                 data += part;
                 n -= part;
         }
@@ -251,7 +384,7 @@ static void send_in_segments(sim_link *l, int to, const char *data, size_t n)
 /* Whether this call shall say -EAGAIN for no reason; an edge follows then. */
 static bool put_off(sim_world *w, sim_fd *f)
 {
-        if (!sim_one_in(w, SIM_MISCHIEF, w->options.again))
+        if (!sim_one_in(w, FAULT_AGAIN, w->options.again))
                 return false;
         sim_fd_changes_soon(w, f);
         return true;
@@ -260,7 +393,7 @@ static bool put_off(sim_world *w, sim_fd *f)
 /* n, or less for no reason; an edge follows then, since a short count means "no more" to many. */
 static size_t shortened(sim_world *w, sim_fd *f, size_t n)
 {
-        if (n < 2 || !sim_one_in(w, SIM_MISCHIEF, w->options.shorten))
+        if (n < 2 || !sim_one_in(w, FAULT_SHORTEN, w->options.shorten))
                 return n;
         sim_fd_changes_soon(w, f);
         return 1 + (size_t)sim_draw_from(w, SIM_MISCHIEF, n - 1);

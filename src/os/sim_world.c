@@ -65,11 +65,6 @@ uint64_t sim_draw_from(sim_world *w, sim_stream s, uint64_t n)
         return (uint64_t)((wide)splitmix(&w->random[s]) * n >> 64);
 }
 
-bool sim_one_in(sim_world *w, sim_stream s, unsigned one_in)
-{
-        return one_in > 0 && sim_draw_from(w, s, one_in) == 0;
-}
-
 uint64_t sim_draw(uint64_t n)
 {
         return sim_draw_from(sim_world_get(), SIM_TEST, n);
@@ -87,7 +82,7 @@ bool os_mischief(unsigned one_in)
         unsigned scaled;
         if (__builtin_mul_overflow(one_in, w->options.mischief, &scaled))
                 return false;
-        return sim_one_in(w, SIM_MISCHIEF, scaled);
+        return sim_one_in(w, FAULT_MISCHIEF, scaled);
 }
 
 void os_random(void *bytes, size_t n)
@@ -207,6 +202,11 @@ sim_world *sim_enter(void)
         const heap_node *next = heap_top(&w->events);
         if (next && next->key <= w->now)
                 sim_advance(w, w->now);
+        if (w->call_fn && w->counters.calls >= w->call_at) {
+                void (*fn)(void *) = w->call_fn;
+                w->call_fn = NULL;
+                fn(w->call_arg);
+        }
         return w;
 }
 
@@ -221,6 +221,26 @@ sj_wall os_wall(void)
 {
         const sim_world *w = sim_world_get();
         return (sj_wall){w->options.started.us + w->now / 1000};
+}
+
+void sim_set_wall(sj_wall when)
+{
+        sim_world *w = sim_world_get();
+        w->options.started.us = when.us - w->now / 1000;
+}
+
+void sim_skip(sj_time duration)
+{
+        sim_world *w = sim_world_get();
+        sim_advance(w, w->now + duration);
+}
+
+void sim_at_call(uint64_t n, void (*fn)(void *arg), void *arg)
+{
+        sim_world *w = sim_world_get();
+        w->call_at = w->counters.calls + n;
+        w->call_fn = fn;
+        w->call_arg = arg;
 }
 
 typedef struct call_later {
@@ -303,7 +323,9 @@ void sim_begin(uint64_t seed, const sim_options *options)
         w->now = 1000 * SJ_SEC + 1;
         w->fds_left = w->maps_left = w->disk_left = SIZE_MAX;
         w->hash = 0xcbf29ce484222325;
+        w->bytes_left = UINT64_MAX;
         list_init(&w->names);
+        list_init(&w->cuts);
         list_init(&w->signals);
         list_init(&w->journal);
         this_world = w;
@@ -317,6 +339,8 @@ size_t sim_end(void)
         sim_fd_close_all(w);
         sim_drop_events(w, false);
         sim_disk_end(w);
+        sim_cuts_end(w);
+        sim_faults_end(w);
         free(w->fds);
         free(w);
         this_world = NULL;

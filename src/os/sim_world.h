@@ -20,6 +20,21 @@ typedef enum sim_stream {
         SIM_STREAMS,
 } sim_stream;
 
+/* What a seed can let go wrong. */
+typedef enum sim_fault {
+        FAULT_SPURIOUS,
+        FAULT_MISCHIEF,
+        FAULT_AGAIN,
+        FAULT_SHORTEN,
+        FAULT_TIGHT,
+        FAULT_SPLIT,
+        FAULT_RESET,
+        FAULT_SILENCE,
+        FAULT_REFUSE,
+        FAULT_LOSS,
+        FAULTS,
+} sim_fault;
+
 enum {
         SIM_FD_FIRST = 1000, /* so that a simulated descriptor given to the system is an error */
         SIM_USER = 1000,
@@ -64,9 +79,21 @@ typedef struct sim_world {
         size_t fds_left;
         size_t maps_left;
 
-        list names;    /* bound sockets */
-        uint16_t port; /* the last one given out */
-        list signals;  /* open signal descriptors */
+        uint64_t chances[FAULTS]; /* for each kind, so far */
+        uint64_t *kept;           /* chance * FAULTS + kind of those that are taken; NULL: drawn */
+        size_t kept_count;
+        FILE *fault_log;
+
+        uint64_t call_at; /* the call at which call_fn is due */
+        void (*call_fn)(void *arg);
+        void *call_arg;
+
+        list names; /* bound sockets */
+        list cuts;
+        struct sockaddr_storage hosts[2]; /* IPv4, IPv6: where who connects is; ss_family 0: none */
+        uint64_t bytes_left;              /* over the network, before a reset */
+        uint16_t port;                    /* the last one given out */
+        list signals;                     /* open signal descriptors */
 
         sim_node *root;
         list journal; /* changes of names that are not synced, the oldest first */
@@ -93,8 +120,14 @@ ssize_t sim_trace(sim_world *w, const char *call, int fd, ssize_t result);
 
 /* A draw below n > 0. */
 uint64_t sim_draw_from(sim_world *w, sim_stream s, uint64_t n);
-/* True once in one_in; 0: never, and without a draw. */
-bool sim_one_in(sim_world *w, sim_stream s, unsigned one_in);
+
+/* ── sim_fault.c ─────────────────────────────────────────────────────────────────────────── */
+
+/* Whether this chance for a fault is taken: once in one_in; 0: never, and without a draw. */
+bool sim_one_in(sim_world *w, sim_fault kind, unsigned one_in);
+void sim_faults_end(sim_world *w);
+
+/* ── sim_world.c ─────────────────────────────────────────────────────────────────────────── */
 
 /* Makes the event happen at that time; events of one time in the order of this call. */
 void sim_post(sim_world *w, sim_event *event, sj_time when);
@@ -139,8 +172,13 @@ typedef enum sim_kind {
         SIM_WIRED, /* over the network, with its delays and faults */
 } sim_kind;
 
-/* A new link; each side is open. */
-sim_link *sim_link_new(sim_world *w, sim_kind kind);
+/* A new link; each side is open. The addresses of side 0 and of side 1 are copied. */
+sim_link *sim_link_new(sim_world *w, sim_kind kind, const struct sockaddr_storage *from,
+                       const struct sockaddr_storage *to);
+/* A fault: both sides hear of a reset. */
+void sim_link_break(sim_link *l);
+/* A fault: neither side hears of the other again. */
+void sim_link_silence(sim_link *l);
 /* The descriptor that hears of changes of that side; NULL: none yet. */
 void sim_link_attach(sim_link *l, int side, sim_fd *f);
 ssize_t sim_link_send(sim_link *l, int side, const void *data, size_t n);
@@ -157,6 +195,16 @@ void sim_link_close(sim_link *l, int side);
 void sim_link_abort(sim_link *l, int side);
 /* How long something travels over the network. */
 sj_time sim_travel_time(sim_world *w);
+
+/* ── sim_node.c ──────────────────────────────────────────────────────────────────────────── */
+
+/* Whether what goes from one address to the other is cut off. */
+bool sim_is_cut(const sim_world *w, const struct sockaddr_storage *from,
+                const struct sockaddr_storage *to);
+/* Where a socket of that family is that connects; NULL: nothing was said. */
+const struct sockaddr_storage *sim_host_of(const sim_world *w, int family);
+/* Forgets all cuts. */
+void sim_cuts_end(sim_world *w);
 
 /* ── sim_file.c ──────────────────────────────────────────────────────────────────────────── */
 

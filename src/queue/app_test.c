@@ -5,10 +5,11 @@
  */
 #include "queue/app.h"
 
+#include "base/base64.h"
 #include "fiber/sim_unit.h"
-#include "queue/message.h"
-#include "queue/outcome.h"
-#include "queue/task.h"
+#include "queue/message/message.h"
+#include "queue/outcome/outcome.h"
+#include "queue/task/task.h"
 
 /* ── Tasks ───────────────────────────────────────────────────────────────────────────────── */
 
@@ -396,8 +397,9 @@ static int results_are_forgotten_and_revoked(void *arg)
 static int routes_choose_the_queue_by_name(void *arg)
 {
         (void)arg;
-        static const sj_route routes[] = {
-                {"mail.*", "post"}, {"?hort", "four"}, {"*.slow.*x", "slow"}};
+        static const sj_route routes[] = {{.pattern = "mail.*", .queue = "post"},
+                                          {.pattern = "?hort", .queue = "four"},
+                                          {.pattern = "*.slow.*x", .queue = "slow", .priority = 7}};
         static const struct {
                 const char *task;
                 const char *queue;
@@ -416,27 +418,88 @@ static int routes_choose_the_queue_by_name(void *arg)
         return 0;
 }
 
-static int what_is_malformed_is_not_sent(void *arg)
+static const sj_json *body_of_letter(fixture *f, sj_str text)
+{
+        const sj_json *v;
+        sj_str body;
+        size_t n;
+        expect_equal(sj_json_parse(f->arena, text, 0, &v, NULL), 0);
+        expect_equal(sj_json_string(sj_json_member(v, "body"), &body), 0);
+        char *bytes = sj_arena_alloc(f->arena, base64_decoded_room(body.n) + 1);
+        expect_equal(base64_decode(body, bytes, &n), 0);
+        expect_equal(sj_json_parse(f->arena, (sj_str){bytes, n}, 0, &v, NULL), 0);
+        return v;
+}
+
+static int who_watches_is_told_of_each_task_that_was_sent(void *arg)
+{
+        (void)arg;
+        static const char *const members[] = {
+                "hostname",  "utcoffset", "pid",      "clock",       "uuid",      "root_id",
+                "parent_id", "name",      "args",     "kwargs",      "retries",   "eta",
+                "expires",   "queue",     "exchange", "routing_key", "timestamp", "type"};
+        const sj_str channel = SJ_STR("celeryev/*");
+        broker_subscription *watching;
+        sj_result result;
+        sj_str from, text, name;
+        fixture f = {0};
+        fixture_open(&f, &(sj_app_options){.broker = "memory:", .send_sent_event = true});
+        expect_equal(broker_subscribe(app_broker(f.app), &channel, 1, &watching, SJ_NEVER), 0);
+        expect_equal(multiply_delay(f.app, 2, 3, &result), 0);
+        expect_equal(broker_next(watching, f.arena, &from, &text, sj_after(SJ_SEC)), 0);
+        expect(sj_str_equal(from, SJ_STR("celeryev/task.sent")));
+        const sj_json *event = body_of_letter(&f, text);
+        for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+                expect(sj_str_equal(sj_json_name_at(event, i), sj_str_of(members[i])));
+        expect_equal(sj_json_string(sj_json_member(event, "uuid"), &name), 0);
+        expect(sj_str_equal(name, sj_str_of(result.id)));
+        expect_equal(sj_json_string(sj_json_member(event, "args"), &name), 0);
+        expect(sj_str_equal(name, SJ_STR("(2, 3)")));
+        /* What has not been published is not told. */
+        expect_equal(sj_send_task(f.app, "", NULL, NULL, NULL, NULL), -EINVAL);
+        expect_equal(broker_next(watching, f.arena, &from, &text, sj_after(SJ_SEC)), -ETIMEDOUT);
+        broker_unsubscribe(watching);
+        fixture_close(&f);
+        return 0;
+}
+
+static void keep_line(void *arg, sj_log_level level, const char *line)
+{
+        (void)level;
+        snprintf(arg, 200, "%s", line);
+}
+
+static int what_is_malformed_is_not_sent_and_the_log_says_why(void *arg)
 {
         (void)arg;
         FIXTURE(f);
+        char line[200];
         static const struct {
                 const char *name, *args, *kwargs;
                 sj_call call;
-                int expected;
-        } bad[] = {{"", NULL, NULL, {.priority = 0}, -EINVAL},
-                   {"a\nb", NULL, NULL, {.priority = 0}, -EINVAL},
-                   {"t", "{}", NULL, {.priority = 0}, -EINVAL},
-                   {"t", "[1", NULL, {.priority = 0}, -EINVAL},
-                   {"t", NULL, "[]", {.priority = 0}, -EINVAL},
-                   {"t", NULL, NULL, {.countdown = -1}, -EINVAL},
-                   {"t", NULL, NULL, {.priority = 10}, -EINVAL},
-                   {"t", NULL, NULL, {.task_id = ""}, -EINVAL},
-                   {"t", NULL, NULL, {.queue = "\x01"}, -EINVAL}};
-        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                const char *says;
+        } bad[] = {
+                {"", NULL, NULL, {.priority = 0}, "a call of a task: its name is empty"},
+                {"a\nb", NULL, NULL, {.priority = 0}, "a call of a task: its name has control"},
+                {"t", "{}", NULL, {.priority = 0}, "a call has a text that is JSON, but no array"},
+                {"t", "[1,", NULL, {.priority = 0}, "no JSON array: line 1, column 4: "},
+                {"t", NULL, "[]", {.priority = 0}, "a call has a text that is JSON, but no object"},
+                {"t", NULL, NULL, {.countdown = -1}, "a call of t: a duration is negative"},
+                {"t", NULL, NULL, {.priority = 10}, "a call of t: its priority is not from 1 to 9"},
+                {"t", NULL, NULL, {.task_id = ""}, "a call of t: its task_id is empty"},
+                {"t", NULL, NULL, {.queue = "\x01"}, "a call of t: its queue has control"},
+                {"t", NULL, NULL, {.serializer = "pickle"}, "a call of t: there is no such seri"}};
+        sj_log_set(keep_line, line, SJ_LOG_ERROR);
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                line[0] = 0;
                 expect_equal(sj_send_task(f->app, bad[i].name, bad[i].args, bad[i].kwargs,
                                           &bad[i].call, NULL),
-                             bad[i].expected);
+                             -EINVAL);
+                expect(strstr(line, bad[i].says));
+        }
+        sj_signature *none = sj_signature_new("t", NULL, NULL, &(sj_call){.priority = -1});
+        expect(!none && strstr(line, "its priority"));
+        sj_log_set(NULL, NULL, SJ_LOG_OFF);
         char name[SJ_TASK_NAME_MAX + 2];
         memset(name, 'x', sizeof(name));
         name[sizeof(name) - 1] = 0;
@@ -469,7 +532,7 @@ static int a_broker_that_is_not_there_is_an_error(void *arg)
         expect_equal(sj_app_new(&(sj_app_options){.broker = "nonsense"}, &app), -EINVAL);
         expect_equal(sj_app_new(&(sj_app_options){.broker = "smoke:signals"}, &app),
                      -EPROTONOSUPPORT);
-        sj_route bad = {"*", ""};
+        sj_route bad = {.pattern = "*", .queue = ""};
         expect_equal(
                 sj_app_new(&(sj_app_options){.broker = "memory:", .routes = &bad, .n_routes = 1},
                            &app),
@@ -491,7 +554,8 @@ static int a_broker_that_is_not_there_is_an_error(void *arg)
         X(the_same_work_is_done_once)                         \
         X(results_are_forgotten_and_revoked)                  \
         X(routes_choose_the_queue_by_name)                    \
-        X(what_is_malformed_is_not_sent)                      \
+        X(who_watches_is_told_of_each_task_that_was_sent)     \
+        X(what_is_malformed_is_not_sent_and_the_log_says_why) \
         X(a_cancelled_scope_publishes_nothing)                \
         X(a_broker_that_is_not_there_is_an_error)
 

@@ -6,8 +6,9 @@
 #ifndef SANJAB_QUEUE_CALL_H
 #define SANJAB_QUEUE_CALL_H
 
-#include "queue/broker.h"
-#include "queue/message.h"
+#include "queue/broker/broker.h"
+#include "queue/canvas/signature.h"
+#include "queue/message/message.h"
 
 #include <sanjab/queue.h>
 
@@ -22,8 +23,12 @@ typedef struct call_request {
 /* A text of an array (or object) parsed, or an empty one for NULL. -EINVAL, -EMSGSIZE, -ENOMEM. */
 int call_parse(sj_arena *arena, const char *text, sj_json_type type, const sj_json **ret);
 
-/* The values of a task's parameters as an array. -EINVAL a NULL string, or no UTF-8; -ENOMEM. */
-int call_args(sj_arena *arena, const sj_task *task, const sj_value *values, const sj_json **ret);
+/*
+ * The values of a task's parameters, but for the first `skip`, as an array. -EINVAL a NULL string,
+ * or no UTF-8; -ENOMEM.
+ */
+int call_args(sj_arena *arena, const sj_task *task, const sj_value *values, unsigned skip,
+              const sj_json **ret);
 
 /*
  * The message, without queue and origin, and its idempotency key, if it has one. -EINVAL a name,
@@ -32,10 +37,14 @@ int call_args(sj_arena *arena, const sj_task *task, const sj_value *values, cons
 int call_message(sj_arena *arena, const call_request *request, sj_wall now, message *ret,
                  sj_str *ret_key);
 
+/*
+ * The content type of a serializer, and of a compression ("none": an empty text), by the names that
+ * Celery gives them. NULL: not said, and *ret stays as it is. -EINVAL an unknown name.
+ */
+int call_serializer(const char *name, sj_str *ret);
+int call_compression(const char *name, sj_str *ret);
+
 /* The options of a signature, as a JSON object. Errors as call_message. */
 int call_options(sj_arena *arena, const call_request *request, const sj_json **ret);
-
-/* A signature as JSON, in the arena. NULL: no memory, or s is NULL. */
-const sj_json *signature_json(const sj_signature *s, sj_arena *arena);
 
 #endif

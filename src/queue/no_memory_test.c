@@ -3,55 +3,11 @@
  * The queue without memory: a day's work is done over and over, and each time another one of its
  * allocations fails. What failed must have said so and left nothing behind: tried again, it works.
  */
-#include "base/unit.h"
-#include "queue/broker.h"
-#include "queue/message.h"
-#include "queue/outcome.h"
-#include "queue/task.h"
-
-#include <stdlib.h>
-
-/* ── Allocations, one of which fails ─────────────────────────────────────────────────────── */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t n);
-
-static bool counting;
-static long before_failure; /* allocations until one fails; below 0: it has */
-
-static bool fails(void)
-{
-        return counting && before_failure-- == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-        return fails() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return fails() ? NULL : __real_calloc(n, size);
-}
-void *__wrap_realloc(void *p, size_t n)
-{
-        return fails() ? NULL : __real_realloc(p, n);
-}
-char *__wrap_strdup(const char *text)
-{
-        return fails() ? NULL : __real_strdup(text);
-}
-char *__wrap_strndup(const char *text, size_t n)
-{
-        return fails() ? NULL : __real_strndup(text, n);
-}
+#include "queue/broker/broker.h"
+#include "queue/message/message.h"
+#include "queue/no_memory_unit.h"
+#include "queue/outcome/outcome.h"
+#include "queue/task/task.h"
 
 /* A call that may fail once for want of memory, and then must do what it should. */
 #define TWICE(ret, call)                                \
@@ -171,7 +127,7 @@ static void day(void)
         run_and_settle(leases[0]);
         assert_int_equal(alive(), 4);
         bury_and_retry(leases[1], leases[2]);
-        TWICE(r, broker_purge(b, queue, SJ_NEVER));
+        TWICE(r, broker_purge(b, queue, NULL, SJ_NEVER));
         assert_int_equal(alive(), 1);
         const sj_str ids[] = {SJ_STR("a"), SJ_STR("other"), SJ_STR("f")};
         broker_result got[3];
@@ -188,12 +144,7 @@ static void day(void)
 static void whichever_allocation_fails_nothing_is_lost_or_left(void **state)
 {
         (void)state;
-        long n = 0;
-        do {
-                before_failure = n++;
-                day();
-        } while (before_failure < 0);
-        assert_true(n > 40);
+        fail_each(day, 40);
 }
 
 int main(void)

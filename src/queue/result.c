@@ -6,6 +6,7 @@
 #include "queue/result.h"
 
 #include "base/iso8601.h"
+#include "codec/json_named.h"
 
 #define RESULT_JSON (SJ_JSON_PYTHON | SJ_JSON_ASCII | SJ_JSON_SPACED)
 
@@ -47,16 +48,44 @@ static void result_write_raw(sj_json_writer *w, const char *name, sj_str text, c
         sj_json_write_raw(w, text.n ? text : sj_str_of(none));
 }
 
-static void result_write_error(sj_json_writer *w, const result_meta *meta)
+/* The value, or the exception. */
+static void result_write_value(sj_json_writer *w, const result_meta *meta)
 {
-        sj_json_write_name(w, "result");
+        if (!meta->error_type.n) {
+                sj_json_write_raw(w, meta->value.n ? meta->value : SJ_STR("null"));
+                return;
+        }
         sj_json_write_object_begin(w);
-        sj_json_write_name(w, "exc_type");
-        sj_json_write_string(w, meta->error_type);
+        json_named_text(w, "exc_type", meta->error_type);
         result_write_raw(w, "exc_message", meta->error_args, "[]");
-        sj_json_write_name(w, "exc_module");
-        sj_json_write_string(w, meta->error_module);
+        json_named_text(w, "exc_module", meta->error_module);
         sj_json_write_object_end(w);
+}
+
+static void result_write_json(sj_json_writer *w, const char *name, const sj_json *v)
+{
+        sj_json_write_name(w, name);
+        if (v)
+                sj_json_write_value(w, v);
+        else
+                sj_json_write_null(w);
+}
+
+static void result_write_task(sj_json_writer *w, const result_task *task)
+{
+        result_write_text(w, "name", task->name);
+        result_write_json(w, "args", task->args);
+        result_write_json(w, "kwargs", task->kwargs);
+        result_write_text(w, "worker", task->worker);
+        json_named_int(w, "retries", task->retries);
+        result_write_text(w, "queue", task->queue);
+        if (!task->stamped_headers || !sj_json_count(task->stamps))
+                return;
+        result_write_json(w, "stamped_headers", task->stamped_headers);
+        for (size_t i = 0; i < sj_json_count(task->stamps); i++) {
+                sj_json_write_key(w, sj_json_name_at(task->stamps, i));
+                sj_json_write_value(w, sj_json_at(task->stamps, i));
+        }
 }
 
 static void result_write(sj_json_writer *w, const result_meta *meta)
@@ -64,31 +93,42 @@ static void result_write(sj_json_writer *w, const result_meta *meta)
         char done[ISO8601_LENGTH + 1] = "";
         sj_json_write_object_begin(w);
         result_write_text(w, "status", meta->state);
-        if (meta->error_type.n)
-                result_write_error(w, meta);
-        else
-                result_write_raw(w, "result", meta->value, "null");
+        sj_json_write_name(w, "result");
+        result_write_value(w, meta);
         result_write_text(w, "traceback", meta->traceback);
         result_write_raw(w, "children", meta->children, "[]");
         if (meta->done.us && iso8601_format(meta->done, done) < 0)
                 done[0] = 0;
         result_write_text(w, "date_done", sj_str_of(done));
-        result_write_text(w, "task_id", meta->id);
         if (meta->group.n)
                 result_write_text(w, "group_id", meta->group);
         if (meta->parent.n)
                 result_write_text(w, "parent_id", meta->parent);
+        if (meta->task)
+                result_write_task(w, meta->task);
+        result_write_text(w, "task_id", meta->id);
         sj_json_write_object_end(w);
 }
 
-int result_encode(sj_arena *arena, const result_meta *meta, sj_str *ret)
+static void result_write_arrival(sj_json_writer *w, const result_meta *meta)
+{
+        sj_json_write_array_begin(w);
+        sj_json_write_int(w, 1);
+        sj_json_write_string(w, meta->id);
+        sj_json_write_string(w, meta->state);
+        result_write_value(w, meta);
+        sj_json_write_array_end(w);
+}
+
+static int result_text_of(sj_arena *arena, void (*write)(sj_json_writer *, const result_meta *),
+                          const result_meta *meta, sj_str *ret)
 {
         sj_json_writer *w;
         sj_str text;
         int r = sj_json_writer_new(RESULT_JSON, &w);
         if (r < 0)
                 return r;
-        result_write(w, meta);
+        write(w, meta);
         r = sj_json_writer_end(w, &text);
         const char *kept = r < 0 ? NULL : sj_arena_strndup(arena, text.data, text.n);
         if (r == 0 && !kept)
@@ -97,6 +137,16 @@ int result_encode(sj_arena *arena, const result_meta *meta, sj_str *ret)
                 *ret = (sj_str){kept, text.n};
         sj_json_writer_free(w);
         return r;
+}
+
+int result_encode(sj_arena *arena, const result_meta *meta, sj_str *ret)
+{
+        return result_text_of(arena, result_write, meta, ret);
+}
+
+int result_arrival(sj_arena *arena, const result_meta *meta, sj_str *ret)
+{
+        return result_text_of(arena, result_write_arrival, meta, ret);
 }
 
 static int result_reasoned(sj_arena *arena, sj_str id, const char *state, const char *module,

@@ -13,6 +13,18 @@
 
 #include <sanjab/queue.h>
 
+/* What a result says of its task besides, with result_extended. */
+typedef struct result_task {
+        sj_str name;
+        const sj_json *args; /* NULL: none */
+        const sj_json *kwargs;
+        sj_str worker;
+        int64_t retries;
+        sj_str queue;
+        const sj_json *stamped_headers; /* an array or NULL */
+        const sj_json *stamps;          /* an object or NULL */
+} result_task;
+
 typedef struct result_meta {
         sj_str id;
         sj_str state;
@@ -20,16 +32,20 @@ typedef struct result_meta {
         /* instead of value: an exception */
         sj_str error_type; /* empty: none */
         sj_str error_module;
-        sj_str error_args; /* JSON array */
-        sj_str traceback;  /* or empty */
-        sj_str children;   /* JSON array, or empty: [] */
-        sj_wall done;      /* 0: null, as for what is not final */
-        sj_str group;      /* or empty */
-        sj_str parent;     /* or empty */
+        sj_str error_args;       /* JSON array */
+        sj_str traceback;        /* or empty */
+        sj_str children;         /* JSON array, or empty: [] */
+        sj_wall done;            /* 0: null, as for what is not final */
+        sj_str group;            /* or empty */
+        sj_str parent;           /* or empty */
+        const result_task *task; /* NULL: not extended */
 } result_meta;
 
 /* The JSON text of it, in the arena. -ENOMEM, -EINVAL text that is not UTF-8. */
 int result_encode(sj_arena *arena, const result_meta *meta, sj_str *ret);
+
+/* What a member of a join says of its end, as Celery does: [1, id, state, result]. As above. */
+int result_arrival(sj_arena *arena, const result_meta *meta, sj_str *ret);
 
 /*
  * Reads what is stored into a program's view of it. state: as stored beside it; content: empty

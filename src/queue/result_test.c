@@ -2,42 +2,17 @@
 /* Results: Celery's own are read; ours are as Celery's. */
 #include "queue/result.h"
 
-#include "base/unit.h"
-#include "queue/queue_testdata.h"
+#include "queue/message/message_unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static sj_arena *arena;
-
-static int begin(void **state)
-{
-        (void)state;
-        return sj_arena_new(&arena);
-}
-
-static int end(void **state)
-{
-        (void)state;
-        sj_arena_free(arena);
-        return 0;
-}
-
 static sj_outcome read_golden(const char *name)
 {
-        char path[512], text[8192];
-        snprintf(path, sizeof(path), "%s/%s", QUEUE_TESTDATA, name);
-        FILE *f = fopen(path, "rb");
-        if (!f)
-                fail_msg("cannot open %s", path);
-        size_t n = fread(text, 1, sizeof(text), f);
-        fclose(f);
-        const sj_json *v;
-        sj_str status;
+        sj_str text = read_file(name), status;
         sj_outcome o;
-        assert_int_equal(sj_json_parse(arena, (sj_str){text, n}, SJ_JSON_PYTHON, &v, NULL), 0);
-        assert_int_equal(sj_json_string(sj_json_member(v, "status"), &status), 0);
-        assert_int_equal(result_decode(arena, status, (sj_str){text, n}, &o), 0);
+        assert_int_equal(sj_json_string(sj_json_member(parse(text), "status"), &status), 0);
+        assert_int_equal(result_decode(arena, status, text, &o), 0);
         return o;
 }
 
@@ -101,7 +76,7 @@ static void results_are_written_as_celery_does(void **state)
                        "{\"status\": \"FAILURE\", \"result\": {\"exc_type\": \"ValueError\", "
                        "\"exc_message\": [\"bang\", 42], \"exc_module\": \"builtins\"}, "
                        "\"traceback\": \"at a.c:3\", \"children\": [], \"date_done\": null, "
-                       "\"task_id\": \"i\", \"group_id\": \"g\", \"parent_id\": \"p\"}");
+                       "\"group_id\": \"g\", \"parent_id\": \"p\", \"task_id\": \"i\"}");
 }
 
 static void what_a_broker_stores_by_itself_can_be_read(void **state)
@@ -151,5 +126,5 @@ int main(void)
                 cmocka_unit_test(what_is_pending_has_no_value),
                 cmocka_unit_test(what_is_stored_and_is_no_result_is_refused),
         };
-        return cmocka_run_group_tests(tests, begin, end);
+        return cmocka_run_group_tests(tests, arena_unit_begin, arena_unit_end);
 }

@@ -18,6 +18,8 @@
 
 #include "exec/await.h"
 
+#include <sanjab/future.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 

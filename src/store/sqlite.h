@@ -26,6 +26,7 @@
 #include "base/list.h"
 
 #include <sanjab/fiber.h>
+#include <sanjab/future.h>
 
 #include <sqlite3.h>
 

@@ -10,6 +10,8 @@
 #include "exec/mutex.h"
 #include "store/sqlite.h"
 
+#include <sanjab/future.h>
+
 #define SQLITE_PATH_MAX  4096
 #define SQLITE_IDLE_TIME SJ_SEC /* without a commit, until the log is moved though it is short */
 

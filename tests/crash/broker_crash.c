@@ -19,7 +19,7 @@
  *   - the file is sound.
  */
 #include "base/map.h"
-#include "queue/broker.h"
+#include "queue/broker/broker.h"
 
 #include <sanjab/fiber.h>
 

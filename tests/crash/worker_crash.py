@@ -29,7 +29,7 @@ class World:
     def __init__(self, folder):
         self.folder = folder
         self.broker = f'sqlite:{folder}/queue.db'
-        self.env = dict(os.environ, LEDGER=f'{folder}/ledger', SANJAB_BROKER=self.broker)
+        self.env = dict(os.environ, LEDGER=f'{folder}/ledger', SANJAB_BROKER_URL=self.broker)
         self.log = open(folder / 'log', 'ab')
         self.worker = self.producer = None
         self.rate = TASKS / (KILLS * sum(PAUSE) / 2 * 0.8 + 1)

@@ -50,6 +50,11 @@ def test_the_tasks_are_run_by_a_worker():
                        'tasks.c', 'examples/guide/send.out')
 
 
+def test_the_canvas_is_run_by_a_worker():
+    runs_with_a_worker('guide_canvas', ['examples/guide/canvas.c'], 'canvas.c',
+                       'examples/guide/canvas.out')
+
+
 def test_the_task_program_of_the_readme_is_its_own_tasks_file():
     runs_with_a_worker('multiply', ['examples/multiply.c'], 'multiply.c', 'examples/multiply.out')
 

@@ -77,7 +77,7 @@ class Place:
         self.env = {**keep, 'HOME': str(self.path / 'home'), 'CC': CC,
                     'SANJAB_INCLUDE': str(ROOT / 'include')}
         if broker:
-            self.env['SANJAB_BROKER'] = broker
+            self.env['SANJAB_BROKER_URL'] = broker
 
     def __enter__(self):
         return self

@@ -148,6 +148,17 @@ def test_a_countdown_waits_in_the_broker():
         place.run('result', late).expect(3, 'PENDING')
 
 
+def test_an_eta_is_a_moment_for_which_a_task_waits_in_the_broker():
+    with shop() as p:
+        p.run('call', 'multiply', '--eta', 'tomorrow').expect(2, '--eta is a moment', "'tomorrow'")
+        p.run('call', 'multiply', '--eta', '2099-01-01T00:00:00', '--countdown', '1').expect(2, 'both')
+        p.run('call', 'multiply', '-a', '[6, 7]', '--eta', '2099-01-01T01:00:00+01:00').expect(0)
+        queue, = p.run('status', '--json').expect(0).json()['queues']
+        assert (queue['ready'], queue['delayed']) == (0, 1), queue
+        p.worker('-A', 'tasks.c')
+        p.run('call', 'multiply', '-a', '[6, 7]', '--eta', '2001-01-01T00:00:00', '--wait', '30').expect(0, '42')
+
+
 def test_a_task_that_has_expired_is_revoked():
     with shop() as place:
         task = send(place, 'multiply', '--args', '[2, 2]', '--expires', '0.001')
@@ -182,7 +193,17 @@ def test_purge_removes_what_waits_and_says_so_to_those_who_wait():
         assert place.run('purge', '-Q', 'a', '--yes').expect(0).out == 'removed 2 tasks\n'
         place.run('result', tasks[0]).expect(1, 'was revoked')
         place.run('result', tasks[2]).expect(3)
-        assert place.run('purge', '--yes', '--json').expect(0).json() == {'removed': 1}
+        assert place.run('purge', '--yes', '--json').expect(0).json() == {'removed': 1, 'awaited': 0}
+
+
+def test_purge_leaves_excluded_queues_alone():
+    with shop() as p:
+        for queue in 'a', 'b', 'c':
+            p.run('call', 'multiply', '-q', queue).expect(0)
+        p.run('purge', '--yes', '-X', 'a b').expect(2, '--exclude-queues is a list of names')
+        p.run('purge', '--yes', '-X', 'a,nosuch').expect(0, 'removed 2 tasks')
+        p.run('purge', '--yes', '-Q', 'a,b', '-X', 'a').expect(0, 'removed 0 tasks')
+        p.run('purge', '--yes').expect(0, 'removed 1 task')
 
 
 def test_an_unknown_task_fails_and_is_kept_as_a_dead_letter():

@@ -188,7 +188,7 @@ def test_a_disk_that_runs_full_loses_nothing():
         raise tap.Skip('only root can mount a small disk')
     with shop() as place, FullDisk(place.path / 'work' / 'disk', '16m') as disk:
         broker = 'sqlite:disk/jobs.db'
-        place.env['SANJAB_BROKER'] = broker
+        place.env['SANJAB_BROKER_URL'] = broker
         worker = place.worker('-A', 'tasks.c', '-P', 'fibers')
         naps = [send(place, 'nap', '--args', '[1]') for _ in range(5)]
         disk.fill()

@@ -23,6 +23,7 @@ import os
 from celery import Celery
 here = os.environ['PLACE']
 app = Celery('proj', broker='filesystem://', backend='file://' + here + '/results')
+app.conf.accept_content = ['json', 'msgpack']
 app.conf.broker_transport_options = {
     'data_folder_in': here + '/queue', 'data_folder_out': here + '/queue',
     'control_folder': here + '/control'}
@@ -46,11 +47,12 @@ def one(x):
 def echo(*args):
     return list(args)
 '''
-IDS = ('add', 'boom', 'odd', 'then', 'otherwise')
+WRITTEN = ('packed', 'packed-zlib', 'bzip2', 'zlib')
+IDS = ('add', 'boom', 'odd', 'then', 'otherwise', *WRITTEN)
 
 
 def run_worker(place):
-    """All five results, by id; those that did not come in time are missing."""
+    """All results, by id; those that did not come in time are missing."""
     results = {}
     env = dict(os.environ, PLACE=str(place), PYTHONPATH=str(place), HOME=str(place))
     with open(place / 'log', 'w') as log:
@@ -59,7 +61,7 @@ def run_worker(place):
              '--without-gossip', '--without-mingle', '--without-heartbeat'],
             cwd=place, env=env, stdout=log, stderr=log)
         try:
-            end = time.monotonic() + 40
+            end = time.monotonic() + 60
             while len(results) < len(IDS) and time.monotonic() < end and worker.poll() is None:
                 time.sleep(0.1)
                 for name in IDS:
@@ -111,6 +113,12 @@ def test_arguments_and_headers_arrive():
 def test_python_numbers_and_strings_arrive():
     said = result('odd', 'SUCCESS')['result']
     assert said[0] != said[0] and said[1:] == [123456789012345678901234567890, '\ud800'], said
+
+
+def test_bodies_in_msgpack_and_compressed_arrive():
+    for name in WRITTEN:
+        said = result(name, 'SUCCESS')['result']
+        assert said == [1, -7, 1.5, None, 'h\u00e9', {'k': [True]}], (name, said)
 
 
 def test_a_link_runs_with_the_result():

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+from .celery import app as celery_app

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Datagrams. Every call is tried first, and waits only for an edge, as those of a stream. A socket
+ * of all addresses is one of IPv6 that takes IPv4 too, whose addresses it knows in their mapped
+ * form (RFC 4291 §2.5.5.2); they are mapped on the way out, so that an answer goes to what was
+ * received as well as to what was resolved.
+ */
+#include "fiber/wait.h"
+#include "net/address.h"
+#include "net/socket.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+
+/* Calls in a row that did not wait, before the others get their turn. */
+enum { STREAK_MAX = 64 };
+
+struct sj_udp {
+        struct socket socket;
+        int family;
+        unsigned streak;
+};
+
+static int open_at(const sj_address *address, sj_udp **ret)
+{
+        int family = address_family(address);
+        sj_udp *u = malloc(sizeof(*u));
+        if (!u)
+                return -ENOMEM;
+        *u = (sj_udp){.socket.fd = os_socket(family, SOCK_DGRAM), .family = family};
+        int r = u->socket.fd;
+        if (r >= 0 && family == AF_INET6)
+                (void)os_set_option(u->socket.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+        if (r >= 0)
+                r = os_bind(u->socket.fd, address_any(address), address->n);
+        if (r < 0) {
+                sj_udp_close(u);
+                return r;
+        }
+        *ret = u;
+        return 0;
+}
+
+static int open_everywhere(uint16_t port, sj_udp **ret)
+{
+        sj_address all = address_of_bytes(AF_INET6, &in6addr_any, port);
+        int r = open_at(&all, ret);
+        if (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL)
+                return r;
+        /* A machine without IPv6. */
+        all = address_of_bytes(AF_INET, &(struct in_addr){htonl(INADDR_ANY)}, port);
+        return open_at(&all, ret);
+}
+
+int sj_udp_open(const char *host, uint16_t port, sj_udp **ret)
+{
+        sj_address address;
+        if (!host)
+                return open_everywhere(port, ret);
+        if (strcmp(host, "localhost") == 0)
+                host = "127.0.0.1";
+        int r = sj_address_parse(host, port, &address);
+        return r < 0 ? r : open_at(&address, ret);
+}
+
+void sj_udp_close(sj_udp *u)
+{
+        if (!u)
+                return;
+        socket_close(&u->socket);
+        free(u);
+}
+
+/* The address in the socket's own family. */
+static int translate(const sj_udp *u, const sj_address *address, sj_address *ret)
+{
+        if (address_family(address) == u->family) {
+                *ret = *address;
+                return 0;
+        }
+        if (address_family(address) != AF_INET || u->family != AF_INET6)
+                return -EAFNOSUPPORT;
+        const struct sockaddr_in *v4 = (const void *)&address->storage;
+        unsigned char mapped[16] = {[10] = 0xff, [11] = 0xff};
+        memcpy(mapped + 12, &v4->sin_addr, 4);
+        *ret = address_of_bytes(AF_INET6, mapped, ntohs(v4->sin_port));
+        return 0;
+}
+
+int sj_udp_connect(sj_udp *u, const sj_address *peer)
+{
+        sj_address to;
+        int r = translate(u, peer, &to);
+        return r < 0 ? r : os_connect(u->socket.fd, address_any(&to), to.n);
+}
+
+/* A call that need not wait also works without a fiber. */
+static int before(sj_udp *u)
+{
+        int r = fiber_check();
+        if (r >= 0 && ++u->streak >= STREAK_MAX) {
+                u->streak = 0;
+                r = sj_yield();
+        }
+        return r == -EPERM ? 0 : r;
+}
+
+static int wait_for(sj_udp *u, unsigned ready, sj_time deadline)
+{
+        u->streak = 0;
+        return socket_wait(&u->socket, ready, deadline);
+}
+
+/* to: NULL for the one it is connected to. */
+static int send_one(sj_udp *u, const sj_address *to, const void *data, size_t n, sj_time deadline)
+{
+        int fd = u->socket.fd;
+        int r = before(u);
+        while (r >= 0) {
+                ssize_t put =
+                        to ? os_send_to(fd, data, n, address_any(to), to->n) : os_send(fd, data, n);
+                if (put != -EAGAIN)
+                        return put < 0 ? (int)put : 0;
+                r = wait_for(u, OS_WRITABLE, deadline);
+        }
+        return r;
+}
+
+int sj_udp_send(sj_udp *u, const void *data, size_t n, sj_time deadline)
+{
+        return send_one(u, NULL, data, n, deadline);
+}
+
+int sj_udp_send_to(sj_udp *u, const sj_address *to, const void *data, size_t n, sj_time deadline)
+{
+        sj_address own;
+        int r = translate(u, to, &own);
+        return r < 0 ? r : send_one(u, &own, data, n, deadline);
+}
+
+ssize_t sj_udp_recv(sj_udp *u, void *ret, size_t n, sj_address *ret_from, sj_time deadline)
+{
+        int r = before(u);
+        while (r >= 0) {
+                struct sockaddr_storage from;
+                ssize_t got = os_recv_from(u->socket.fd, ret, n, &from);
+                if (got >= 0 && (size_t)got > n)
+                        return -EMSGSIZE;
+                if (got >= 0 && ret_from)
+                        (void)socket_address(&from, ret_from);
+                if (got != -EAGAIN)
+                        return got;
+                r = wait_for(u, OS_READABLE, deadline);
+        }
+        return r;
+}
+
+int sj_udp_address(const sj_udp *u, sj_address *ret)
+{
+        return socket_local(&u->socket, ret);
+}
