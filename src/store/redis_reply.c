@@ -190,12 +190,12 @@ static int check_line(const redis_decoder *d)
 {
         const redisReader *reader = d->reader;
         const redisReadTask *task = current_task(reader);
-        const char *line = reader->buf + reader->pos, *end;
+        const char *line = reader->buf + reader->pos;
         size_t n = reader->len - reader->pos;
         if (!task || n == 0)
                 return 0;
-        end = memchr(line, '\r', n < REDIS_LINE_MAX ? n : REDIS_LINE_MAX);
-        if (!end)
+        /* Both bytes, as the reader does: until it has judged the line, it need not be a number. */
+        if (!memmem(line, n < REDIS_LINE_MAX ? n : REDIS_LINE_MAX, "\r\n", 2))
                 return n < REDIS_LINE_MAX ? 0 : -ENOBUFS;
         return task->type == REDIS_REPLY_STRING && strtoll(line, NULL, 10) > (long long)TEXT_MAX
                        ? -ENOBUFS

@@ -120,6 +120,25 @@ static void limits_come_before_the_memory(void **state)
         sj_arena_free(a);
 }
 
+/* A lone \r does not end a line, and what stands before one is not yet its length. */
+static void an_error_is_the_same_however_it_is_cut(void **state)
+{
+        (void)state;
+        static const char *const cases[] = {
+                "$\r8888888888888888\r\n",
+                "$8888888888888888\r8\r\n",
+                "$\n8888888888888888\r\n",
+                "*1\r\n$8888888888888888x\r\n",
+        };
+        sj_arena *a;
+        const redis_reply *r;
+        assert_int_equal(sj_arena_new(&a), 0);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                for (size_t piece = 1; piece <= strlen(cases[i]); piece++)
+                        assert_int_equal(decode(cases[i], strlen(cases[i]), piece, a, &r), -EPROTO);
+        sj_arena_free(a);
+}
+
 static void a_line_without_an_end_is_refused(void **state)
 {
         (void)state;
@@ -183,6 +202,7 @@ int main(void)
                 cmocka_unit_test(replies_behind_each_other_are_told_apart),
                 cmocka_unit_test(what_nobody_waits_for_any_more_is_dropped_on_its_way),
                 cmocka_unit_test(limits_come_before_the_memory),
+                cmocka_unit_test(an_error_is_the_same_however_it_is_cut),
                 cmocka_unit_test(a_line_without_an_end_is_refused),
                 cmocka_unit_test(a_large_reply_is_copied_whole),
                 cmocka_unit_test(a_command_is_an_array_of_strings),
