@@ -181,7 +181,8 @@ static int who_waits_to_lease_takes_no_more_than_it_asked_for(void *arg)
                 SJ_SCOPE(s, SJ_NEVER, 0);
                 expect_equal(sj_spawn(s, take, &t, &fiber), 0);
                 pass(f, 1);
-                broker_message all[] = {message_of("a"), message_of("b"), message_of("c")};
+                broker_message all[] = {seal(f, message_of("a")), seal(f, message_of("b")),
+                                        seal(f, message_of("c"))};
                 expect_equal(broker_publish(g->b, all, 3, NULL, soon()), 0);
                 expect_equal(sj_join(fiber, soon()), 2);
                 settle_taken(&t);
