@@ -1060,6 +1060,103 @@ static void who_runs_a_worker_is_told_of_eviction(void **state)
         broker_close(b);
 }
 
+/* What a line of INFO says. */
+static int info_of(const char *section, const char *pattern)
+{
+        char line[160];
+        snprintf(line, sizeof(line),
+                 "EVAL 'return redis.call(\"INFO\",ARGV[1]):match(ARGV[2])or\"0\"' 0 %s %s",
+                 section, pattern);
+        return atoi(redis_server_ask(server, line));
+}
+
+typedef struct taker {
+        broker *b;
+        const sj_str *queues;
+        size_t n_queues;
+        broker_lease *leases[2];
+} taker;
+
+static int take_two(void *arg)
+{
+        taker *t = arg;
+        const broker_claim claim = {.queues = t->queues, .n_queues = t->n_queues};
+        int r = 0;
+        while (r == 0)
+                r = broker_lease_wait(t->b, &claim, t->leases, 2, soon());
+        return r;
+}
+
+static void settle_some(broker *b, broker_lease *const leases[], size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                broker_settlement s = {.lease = leases[i]};
+                assert_int_equal(broker_settle(b, &s, 1, soon()), 0);
+                assert_int_equal(s.status, 0);
+                broker_lease_free(leases[i]);
+        }
+}
+
+/*
+ * One round of a taker that waits on so many lists, and of three messages in one push while it
+ * does. Whether it waited with its taking behind it.
+ */
+static bool wait_and_take(broker *b, const sj_str queues[], size_t n_queues, sj_str into)
+{
+        taker t = {.b = b, .queues = queues, .n_queues = n_queues};
+        redis_lane *lane = &redis_queue_of(b)->home;
+        sj_fiber *fiber;
+        sj_arena *arena;
+        broker_message all[3];
+        char ids[3][8];
+        assert_int_equal(sj_arena_new(&arena), 0);
+        for (size_t i = 0; i < 3; i++) {
+                snprintf(ids[i], sizeof(ids[i]), "%zu", i);
+                all[i] = message_of(arena, ids[i], "");
+                all[i].queue = into;
+        }
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        assert_int_equal(sj_spawn(s, take_two, &t, &fiber), 0);
+        int lists = (int)(n_queues * redis_queue_of(b)->settings.n_steps);
+        for (sj_time end = soon(); info_of("clients", "blocked_clients:(%d+)") != lists;) {
+                assert_true(sj_now() < end);
+                assert_int_equal(sj_sleep(SJ_MS), 0);
+        }
+        bool armed = !list_empty(&lane->armed);
+        assert_int_equal(broker_publish(b, all, 3, NULL, soon()), 0);
+        assert_int_equal(sj_join(fiber, soon()), 2);
+        settle_some(b, t.leases, 2);
+        const broker_claim claim = {.queues = &into, .n_queues = 1};
+        assert_int_equal(broker_lease_next(b, &claim, t.leases, 2, soon()), 1);
+        settle_some(b, t.leases, 1);
+        sj_arena_free(arena);
+        return armed;
+}
+
+static int wait_and_take_again(void *arg)
+{
+        (void)arg;
+        broker *b;
+        const sj_str queues[] = {SJ_STR("q"), SJ_STR("r")};
+        assert_int_equal(open_it(NULL, NULL, &b), 0);
+        redis_server_ask(server, "CONFIG RESETSTAT");
+        assert_false(wait_and_take(b, queues, 1, queues[0]));
+        assert_true(wait_and_take(b, queues, 1, queues[0]));
+        /* Nobody has waited for the other queue before. */
+        assert_true(wait_and_take(b, queues, 2, queues[1]));
+        assert_false(wait_and_take(b, queues, 2, queues[0]));
+        assert_int_equal(info_of("commandstats", "cmdstat_rpush:calls=(%d+)"), 0);
+        broker_close(b);
+        return 0;
+}
+
+/* It has all its lists watched meanwhile, and puts nothing back. */
+static void who_takes_while_it_waits_takes_what_it_asked_for_from_any_list(void **state)
+{
+        (void)state;
+        assert_int_equal(sj_run(wait_and_take_again, NULL), 0);
+}
+
 int main(void)
 {
         REDIS_SERVER_OR_SKIP();
@@ -1101,6 +1198,7 @@ int main(void)
                 OWN(queues_are_looked_into_by_turns_by_name_or_as_they_stand),
                 OWN(members_of_a_chord_may_come_as_they_end),
                 OWN(the_prefix_of_fanouts_is_read_as_python_reads_it),
+                OWN(who_takes_while_it_waits_takes_what_it_asked_for_from_any_list),
         };
         size_t n = conformance_add(tests, 200, test_case, flush, NULL);
         return _cmocka_run_group_tests("broker_redis", tests, n, start_server, stop_server);
