@@ -20,7 +20,7 @@ bool redis_cluster_tagged(const char *prefix)
 
 bool redis_cluster_moved(sj_str text, redis_node *ret)
 {
-        const char *at = text.n ? memrchr(text.data, ' ', text.n) : NULL;
+        const char *at = text.data ? memrchr(text.data, ' ', text.n) : NULL;
         const char *colon = at ? memrchr(text.data, ':', text.n) : NULL;
         if (!colon || colon < at)
                 return false;
