@@ -59,6 +59,11 @@ typedef struct sj_loop sj_loop;
  * ended. Returns what main returned; if that is 0 or more and a scope that main left had failed
  * without a join, that failure.
  * Errors of its own: -EBUSY a loop runs on this thread already; -ENOMEM; -EMFILE.
+ *
+ * The child of a fork(2) inside of a fiber is outside of all fibers: the loop is the parent's,
+ * which does not notice. There a call that blocks says -EPERM; streams may be closed; sj_run begins
+ * a loop of the child's own. To leave a scope of the parent's, to return from the fiber or to wake
+ * another fiber aborts with a message: the child ends by exec or _exit.
  */
 #define sj_run(main, arg) sj_run_named((main), (arg), #main, SJ_WHERE)
 SJ_PUBLIC int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where);

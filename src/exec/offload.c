@@ -25,6 +25,12 @@ static const sj_time OFFLOAD_IDLE = 10 * SJ_SEC;
 /* The one pool of the process; see above why it is one. */
 static _Atomic(sj_thread_pool *) shared_pool;
 
+/* The child of a fork has none of its threads, and perhaps a lock that one of them held. */
+static void forget_pool(void)
+{
+        atomic_store(&shared_pool, NULL);
+}
+
 static int get_pool(sj_thread_pool **ret)
 {
         sj_thread_pool *pool = atomic_load(&shared_pool);
@@ -35,7 +41,9 @@ static int get_pool(sj_thread_pool **ret)
                         .idle = OFFLOAD_IDLE,
                 };
                 sj_thread_pool *fresh = NULL;
-                int error = sj_thread_pool_new(SJ_OFFLOAD_THREADS, &options, &fresh);
+                int error = os_after_fork(forget_pool);
+                if (error == 0)
+                        error = sj_thread_pool_new(SJ_OFFLOAD_THREADS, &options, &fresh);
                 if (error < 0)
                         return error;
                 /* Of several that come first at once, one wins. */

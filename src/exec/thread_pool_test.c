@@ -9,6 +9,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const sj_time LIMIT = 20 * SJ_SEC;
 
@@ -449,6 +451,36 @@ static void an_offloaded_call_does_not_hold_up_the_loop(void **state)
         assert_int_equal(sj_run(loop_goes_on, NULL), 0);
 }
 
+static int returns_7(void *arg)
+{
+        (void)arg;
+        return 7;
+}
+
+static int offloads(void *arg)
+{
+        return sj_offload(returns_7, arg, SJ_NEVER);
+}
+
+static int offloads_here_and_in_a_forked_child(void *arg)
+{
+        int status;
+        expect(offloads(arg) == 7);
+        pid_t child = fork();
+        expect(child >= 0);
+        if (child == 0)
+                _exit(sj_run(offloads, NULL));
+        expect(waitpid(child, &status, 0) == child);
+        expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+        return offloads(arg);
+}
+
+static void the_child_of_a_fork_has_threads_of_its_own(void **state)
+{
+        (void)state;
+        assert_int_equal(sj_run(offloads_here_and_in_a_forked_child, NULL), 7);
+}
+
 static int offload_at(void *arg)
 {
         return sj_offload(pass_gate, arg, SJ_NEVER);
@@ -668,6 +700,7 @@ int main(void)
                 cmocka_unit_test(maps_that_fork_and_join_do_not_wait_for_each_other),
                 cmocka_unit_test(map_on_a_pool_that_is_shut_down_calls_nothing),
                 cmocka_unit_test(an_offloaded_call_does_not_hold_up_the_loop),
+                cmocka_unit_test(the_child_of_a_fork_has_threads_of_its_own),
                 cmocka_unit_test(a_call_that_runs_is_waited_for_even_when_cancelled),
                 cmocka_unit_test(a_call_without_a_free_thread_is_taken_back_at_its_deadline),
                 cmocka_unit_test(an_abandoned_call_releases_its_argument_when_it_ends),

@@ -10,6 +10,9 @@
 
 enum { WATCHDOG_DEFAULT_MS = 100, STANDARD_ERROR = 2 };
 
+const char debug_forked[] = "the child of a fork came to the end of a scope or a fiber of its "
+                            "parent, which it must not leave but by exec or _exit";
+
 void debug_abort(const sj_fiber *f, const char *mistake)
 {
         char text[512];

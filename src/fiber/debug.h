@@ -11,6 +11,9 @@
 /* Says on standard error what the program did wrong and in which fiber, and aborts. */
 void debug_abort(const sj_fiber *f, const char *mistake) __attribute__((noreturn));
 
+/* The mistake of a process that was forked inside of a fiber, and goes on as if it were it. */
+extern const char debug_forked[];
+
 /* A loop begins on this thread, or ends. */
 void debug_begin(fiber_loop *fl);
 void debug_end(fiber_loop *fl);

@@ -106,6 +106,8 @@ void fiber_seen(sj_fiber *f)
 
 static void fiber_end(sj_fiber *f, int result)
 {
+        if (!fiber_loop_of_thread)
+                debug_abort(f, debug_forked);
         if (f->inner)
                 debug_abort(f, "returned without leaving a scope that it had entered");
         if (__builtin_expect(f->locals != NULL, 0))
@@ -341,10 +343,32 @@ static void run_until_empty(fiber_loop *fl)
         }
 }
 
+/* In the child of a fork, on the thread that forked: its loop goes on in the parent alone. */
+static void leave_loop_to_parent(void)
+{
+        if (!fiber_loop_of_thread)
+                return;
+        os_poller_abandon(fiber_loop_of_thread->loop.poller);
+        fiber_loop_of_thread = NULL;
+}
+
+static int watch_forks(void)
+{
+        static atomic_bool watched;
+        if (atomic_exchange(&watched, true))
+                return 0;
+        int r = os_after_fork(leave_loop_to_parent);
+        if (r < 0)
+                atomic_store(&watched, false);
+        return r;
+}
+
 static int fiber_loop_init(fiber_loop *fl)
 {
         *fl = (fiber_loop){0};
-        int r = loop_init(&fl->loop);
+        int r = watch_forks();
+        if (r >= 0)
+                r = loop_init(&fl->loop);
         if (r < 0)
                 return r;
         context_thread(&fl->root_context);

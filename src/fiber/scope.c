@@ -329,6 +329,8 @@ static void close_scope(scope *s, int error)
 void sj_scope_leave(sj_scope *storage)
 {
         scope *s = scope_of(storage);
+        if (!fiber_loop_of_thread)
+                debug_abort(s->opener, debug_forked);
         if (s->opener != fiber_current() || s->opener->inner != s)
                 debug_abort(fiber_current(), "scopes must be left innermost first, by the fiber "
                                              "that entered them");

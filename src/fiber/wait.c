@@ -3,6 +3,7 @@
  * A wait ends exactly once: by a clause, by its timer or by cancellation, whichever comes first,
  * and at that moment everything else of it is withdrawn. The fiber finds out when it runs again.
  */
+#include "fiber/debug.h"
 #include "fiber/fiber.h"
 
 int fiber_check(void)
@@ -25,6 +26,9 @@ sj_scope *fiber_root_scope(void)
 /* Ends the wait; the fiber will run with the result. */
 static void wait_end(wait *w, clause *fired, int result)
 {
+        if (__builtin_expect(!fiber_loop_of_thread, 0))
+                debug_abort(w->fiber,
+                            "woken by a thread without a loop, or by the child of a fork");
         w->over = true;
         w->fired = fired;
         w->result = result;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -19,6 +20,11 @@ static int pidfd_open(int pid)
 {
         long fd = syscall(SYS_pidfd_open, pid, 0);
         return fd < 0 ? -errno : (int)fd;
+}
+
+int os_after_fork(void (*fn)(void))
+{
+        return -pthread_atfork(NULL, NULL, fn);
 }
 
 int os_fork(int *ret_pidfd)

@@ -91,6 +91,13 @@ void os_poller_free(os_poller *p)
         free(p);
 }
 
+void os_poller_abandon(os_poller *p)
+{
+        os_close(p->bell);
+        os_close(p->epoll);
+        p->bell = p->epoll = -1;
+}
+
 static int entry_of(os_poller *p, int fd, entry **ret)
 {
         if (fd < 0)

@@ -66,6 +66,9 @@ typedef struct os_poller os_poller;
 
 int os_poller_new(os_poller **ret);
 void os_poller_free(os_poller *poller);
+/* In the child of a fork: lets go of what is shared with the parent, whose poller goes on as if
+ * nothing had happened. Only os_poller_forget, _wake and _free may follow. */
+void os_poller_abandon(os_poller *poller);
 
 /*
  * Reports each change of fd to ready, in both directions, until os_poller_forget: edge-triggered,
@@ -253,6 +256,12 @@ typedef struct os_usage {
 } os_usage;
 
 void os_usage_self(os_usage *ret);
+
+/*
+ * Calls fn in the child of each fork from now on, in the thread that forked, before fork returns
+ * there; given twice, twice. -ENOMEM.
+ */
+int os_after_fork(void (*fn)(void));
 
 /* ── Forking: for a process of one thread that was executed for that ─────────────────────── */
 

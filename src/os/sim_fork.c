@@ -12,6 +12,12 @@ static int refuse(const char *what, int fd)
         return (int)sim_trace(sim_enter(), what, fd, -ENOSYS);
 }
 
+int os_after_fork(void (*fn)(void))
+{
+        (void)fn;
+        return 0;
+}
+
 int os_fork(int *ret_pidfd)
 {
         (void)ret_pidfd;
