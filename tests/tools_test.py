@@ -346,6 +346,14 @@ def test_bench_spread_is_half_the_quartiles_distance_by_the_median():
     assert BENCH_RUN.spread_of([8]) is None
 
 
+def test_bench_shows_the_processor_time_of_those_who_tell_it():
+    (result,), _ = measured('10 1 4\n20 2 6\n', [('p', ['printf', '20 3 3'])])
+    assert result['ours'] == 15 and result['cpu'] == [[1.5, 5], [3, 3]], result
+    (result,), _ = measured('10 1 4', [('p', ['printf', '20'])])
+    assert 'cpu' not in result, result
+    assert BENCH_RUN.row({**result, 'cpu': [[1, 2], [3, 4]]})[-2:] == ['1.00 + 2.00', '3.00 + 4.00']
+
+
 def test_bench_fails_when_a_program_of_ours_does():
     try:
         measured('not a number', [])
