@@ -362,4 +362,18 @@ void os_fault_close(void);
 int os_shared_new(const char *name, size_t size);
 void *os_shared_map(int fd, size_t size);
 
+/* ── Libraries ───────────────────────────────────────────────────────────────────────────── */
+
+/* A function of a library, and where the pointer to it goes. */
+typedef struct os_function {
+        const char *name;
+        void *place;
+} os_function;
+
+/*
+ * Loads the library, which stays, and finds the functions in it or in those that it needs. NULL, or
+ * why not: valid until the thread's next call; some places may be filled then. Blocks shortly.
+ */
+const char *os_library_load(const char *file, const os_function functions[], size_t n);
+
 #endif
