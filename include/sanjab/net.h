@@ -385,7 +385,8 @@ typedef struct sj_tls_options {
  * which may be freed while streams that were made with it live on. why (may be NULL, else of
  * SJ_TLS_WHY_MAX bytes) is a sentence when it fails.
  * -ENOENT, -EACCES a file cannot be read; -EBADMSG there is no certificate or key in it, or they
- * do not belong together; -EINVAL alpn; -ENOMEM; -EOPNOTSUPP built without TLS.
+ * do not belong together; -EINVAL alpn; -ENOMEM; -EOPNOTSUPP built without TLS, or
+ * OpenSSL is not installed: it is loaded by the first call, not when the program starts.
  */
 SJ_PUBLIC int sj_tls_new(const sj_tls_options *options, sj_tls **ret, char *why);
 /* NULL is allowed. */

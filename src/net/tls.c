@@ -7,7 +7,6 @@
 #include "net/tls.h"
 
 #include <limits.h>
-#include <openssl/err.h>
 #include <stdlib.h>
 
 /* A key under a passphrase is refused: the library must never ask on a terminal. */
@@ -136,10 +135,13 @@ static int set_up(sj_tls *t, const sj_tls_options *o, char *why)
 
 int sj_tls_new(const sj_tls_options *options, sj_tls **ret, char *why)
 {
+        int r = openssl_load(why);
+        if (r < 0)
+                return r;
         sj_tls *t = calloc(1, sizeof(*t));
         ERR_clear_error();
         tls_say(why, "%s", sj_strerror(-ENOMEM));
-        int r = t ? set_up(t, options ? options : &(sj_tls_options){0}, why) : -ENOMEM;
+        r = t ? set_up(t, options ? options : &(sj_tls_options){0}, why) : -ENOMEM;
         ERR_clear_error();
         if (r < 0) {
                 sj_tls_free(t);

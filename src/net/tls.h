@@ -6,8 +6,7 @@
 #include <sanjab/net.h>
 
 #include "base/buf.h"
-
-#include <openssl/ssl.h>
+#include "net/openssl.h"
 
 struct sj_tls {
         SSL_CTX *context;

@@ -24,8 +24,6 @@
 #include <sanjab/sync.h>
 
 #include <limits.h>
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 enum {

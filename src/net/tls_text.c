@@ -5,8 +5,6 @@
  */
 #include "net/tls.h"
 
-#include <openssl/err.h>
-#include <openssl/x509_vfy.h>
 #include <stdio.h>
 
 void tls_say(char *why, const char *format, ...)
