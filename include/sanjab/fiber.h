@@ -82,7 +82,8 @@ SJ_PUBLIC int sj_run_threads_named(unsigned n, sj_fn *main, void *arg, const cha
 
 /*
  * Has the loop end in good order: its main fiber is cancelled, with the reason SJ_BY_STOP, and what
- * it owns with it. One of sj_run_threads stops all of these. Does not wait; a second time it does
+ * it owns with it, and so are those that sj_spawn_on has spawned there, from now on at their start.
+ * One of sj_run_threads stops all of these. Does not wait; a second time it does
  * nothing. From any thread; the loop must live while this is called.
  */
 SJ_PUBLIC void sj_loop_stop(sj_loop *loop);

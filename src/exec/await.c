@@ -8,31 +8,11 @@
 
 #include <sanjab/future.h>
 
-/* A shield must have a finite deadline; this one is a lifetime, and is entered anew after it. */
-static const sj_time LIFETIME = 10 * 365 * 24 * SJ_HOUR;
-
 typedef struct waiter {
         list node;
         sj_future future;
         bool passed;
 } waiter;
-
-static int await_shielded(sj_future *future, void **ret)
-{
-        for (;;) {
-                SJ_SCOPE(shield, sj_after(LIFETIME), SJ_SHIELD);
-                int result = sj_future_get(future, ret, SJ_NEVER);
-                if (sj_future_done(future))
-                        return result;
-        }
-}
-
-int await_surely(sj_future *future, void **ret)
-{
-        if (sj_fiber_self())
-                return await_shielded(future, ret);
-        return sj_future_get(future, ret, SJ_NEVER);
-}
 
 int turnstile_wait(turnstile *t, mutex *lock, sj_time deadline)
 {

@@ -5,15 +5,10 @@
 
 #include "base/list.h"
 #include "exec/mutex.h"
+#include "fiber/await.h"
 
 #include <sanjab/fiber.h>
 #include <sanjab/future.h>
-
-/*
- * Waits until the future is set, cancelled or not: for one whose setter uses the caller's memory.
- * Its result, and its value in *ret (may be NULL).
- */
-int await_surely(sj_future *future, void **ret);
 
 /* Who waits for something that a mutex guards, in the order of coming. */
 typedef struct turnstile {

@@ -16,6 +16,7 @@
 #include "fiber/fiber.h"
 
 #include "fiber/debug.h"
+#include "fiber/remote.h"
 #include "fiber/trace.h"
 
 #include <sanjab/debug.h>
@@ -323,10 +324,15 @@ static void poll_once(fiber_loop *fl)
                 debug_abort(NULL, "the system does not tell any more what is ready");
 }
 
+static bool is_empty(const fiber_loop *fl)
+{
+        return fl->root.alive == 0 && list_empty(&fl->remotes);
+}
+
 /* The thread's own stack: lets fibers run and polls in turn, until none is left. */
 static void run_until_empty(fiber_loop *fl)
 {
-        while (fl->root.alive > 0) {
+        while (!is_empty(fl)) {
                 uint64_t switches = atomic_load_explicit(&fl->switches, memory_order_relaxed);
                 /* To the first fiber, from it to so many others, and back. */
                 trace_poll_at(fl, switches + 2 + (os_simulated ? os_choose(8) : SWITCHES_A_POLL));
@@ -337,7 +343,7 @@ static void run_until_empty(fiber_loop *fl)
                 }
                 fl->turns++;
                 tidy_later(fl);
-                if (fl->root.alive > 0)
+                if (!is_empty(fl))
                         poll_once(fl);
                 counters_turn(fl);
         }
@@ -375,6 +381,7 @@ static int fiber_loop_init(fiber_loop *fl)
         stack_pool_init(&fl->stacks, 0);
         fiber_loop_of_thread = fl;
         scope_init(&fl->root, NULL, SJ_NEVER, 0);
+        list_init(&fl->remotes);
         debug_begin(fl);
         return 0;
 }
@@ -399,6 +406,7 @@ static void stop_main(loop_post *post)
         fiber_loop *fl = container_of(post, fiber_loop, stop_post);
         fl->stopped = true;
         scope_cancel_fiber(fl->main, SJ_BY_STOP);
+        remotes_cancel(fl, SJ_BY_STOP);
 }
 
 static void send_stop(sj_then *then, int result, void *value)
@@ -422,7 +430,11 @@ static int run_main(fiber_loop *fl, sj_fiber *f, sj_future *stop)
         fl->stop_call.call = send_stop;
         fl->stop_post.run = stop_main;
         sj_future_then(stop, &fl->stop_call);
-        run_until_empty(fl);
+        /* What was posted before the last fiber ended may start another. */
+        do {
+                run_until_empty(fl);
+                loop_drain(&fl->loop);
+        } while (!is_empty(fl));
         sj_trace_stop();
         /* What was not taken back is on its way. */
         if (!sj_future_forget(stop, &fl->stop_call))

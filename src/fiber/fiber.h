@@ -106,6 +106,7 @@ typedef struct fiber_loop {
         sj_then stop_call;
         loop_post stop_post; /* by which stop_call reaches this thread */
         bool stopped;        /* it has */
+        list remotes;        /* fibers that other threads have spawned here: remote.c */
 } fiber_loop;
 
 /* This thread's loop, or NULL; a function, so that no register keeps its address over a switch. */

@@ -12,6 +12,7 @@
  */
 #include "fiber/future.h"
 
+#include "fiber/await.h"
 #include "fiber/fiber.h"
 
 #include <sanjab/future.h>
@@ -168,6 +169,14 @@ void future_await_news(future_waiter *w)
         fiber_wait_shielded(&c, 1, "future");
 }
 
+static void wait_shielded(sj_future *f)
+{
+        clause c;
+        future_waiter w;
+        if (future_enter(f, &w, &c, NULL))
+                fiber_wait_shielded(&c, 1, "future");
+}
+
 static int wait_in_fiber(sj_future *f, sj_time deadline)
 {
         int r = fiber_check();
@@ -208,6 +217,17 @@ int sj_future_get(sj_future *f, void **ret, sj_time deadline)
         int r = fiber_current() ? wait_in_fiber(f, deadline) : wait_in_thread(f, deadline);
         if (r < 0)
                 return r;
+        if (ret)
+                *ret = f->value;
+        return f->result;
+}
+
+int await_surely(sj_future *f, void **ret)
+{
+        if (fiber_current())
+                wait_shielded(f);
+        else
+                wait_in_thread(f, SJ_NEVER);
         if (ret)
                 *ret = f->value;
         return f->result;
