@@ -89,7 +89,10 @@ SJ_PUBLIC const char *sj_resolve_strerror(int error);
 
 /* ── Streams ─────────────────────────────────────────────────────────────────────────────── */
 
-/* A reliable flow of bytes in both directions: TCP, Unix, or TLS over another stream. */
+/*
+ * A reliable flow of bytes in both directions: TCP, Unix, TLS over another stream, or what one of
+ * the program's descriptors leads to.
+ */
 typedef struct sj_stream sj_stream;
 
 /*
@@ -116,6 +119,23 @@ SJ_PUBLIC int sj_unix_connect(const char *path, sj_stream **ret, sj_time deadlin
 
 /* Two streams that are connected to each other. The caller owns both. -EMFILE, -ENOMEM. */
 SJ_PUBLIC int sj_stream_pair(sj_stream *ret[2]);
+
+/*
+ * A stream of a descriptor that the program has: an end of a pipe, a FIFO, a terminal, a device, a
+ * connected stream socket, a regular file (whose calls run on a thread, as those of sanjab/file.h).
+ * It owns fd from now on, makes it non-blocking, and closes it at the end. But 0, 1 and 2 stay open
+ * and the program's: a pipe or terminal there is opened anew, so that the rest of the program, and
+ * the others who have it, may go on to block on it; of anything else a duplicate is made.
+ *
+ * Calls against the direction of a pipe give -EBADF. A terminal gives what it has, in its usual
+ * mode a line at a time, and -EIO when its other side has gone. sj_stream_shutdown closes the
+ * descriptor of what can only be written, and of other things than sockets gives -EOPNOTSUPP.
+ * sj_stream_local and sj_stream_peer give -ENOTSOCK. Does not block.
+ *
+ * -EBADF it is not open; -EISDIR a folder; -EPROTOTYPE a socket of another kind (sj_udp, a
+ * listener); -EMFILE, -ENFILE, -ENOMEM. After a failure fd is still the caller's.
+ */
+SJ_PUBLIC int sj_stream_of_fd(int fd, sj_stream **ret);
 
 /*
  * Reads some bytes: at least 1, at most n, as soon as there are any; 0 at the end, when the peer

@@ -9,6 +9,9 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,13 +70,55 @@ int os_pipe(int ret_fds[2])
         return pipe2(ret_fds, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-int os_set_nonblocking(int fd, bool on)
+int os_status_flags(int fd)
 {
         int flags = fcntl(fd, F_GETFL);
+        return flags < 0 ? -errno : flags;
+}
+
+int os_set_nonblocking(int fd, bool on)
+{
+        int flags = os_status_flags(fd);
         if (flags < 0)
-                return -errno;
+                return flags;
         int wanted = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
         return wanted != flags && fcntl(fd, F_SETFL, wanted) < 0 ? -errno : 0;
+}
+
+/* Opening the controlling side of a terminal would make another terminal. */
+static bool can_open_anew(int fd)
+{
+        struct stat s;
+        int number;
+        if (fstat(fd, &s) < 0)
+                return false;
+        return S_ISFIFO(s.st_mode) || (isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0);
+}
+
+static int open_anew(int fd, int flags)
+{
+        char path[32];
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        return os_open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY, 0);
+}
+
+int os_duplicate(int fd)
+{
+        int flags = os_status_flags(fd);
+        if (flags < 0)
+                return flags;
+        int own = can_open_anew(fd) ? open_anew(fd, flags) : -EOPNOTSUPP;
+        if (own >= 0)
+                return own;
+        /* Among others it may be somebody else's pipe, which he alone may open. */
+        own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (own < 0)
+                return -errno;
+        int r = os_set_nonblocking(own, true);
+        if (r >= 0)
+                return own;
+        close(own);
+        return r;
 }
 
 int os_socket(int domain, int type)
@@ -224,4 +269,11 @@ int os_peer_process(int fd, int *ret_pid, uint32_t *ret_user, uint32_t *ret_grou
 int os_set_option(int fd, int level, int option, int value)
 {
         return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+int os_get_option(int fd, int level, int option)
+{
+        int value = 0;
+        socklen_t n = sizeof(value);
+        return getsockopt(fd, level, option, &value, &n) < 0 ? -errno : value;
 }

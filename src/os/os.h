@@ -109,6 +109,14 @@ ssize_t os_read(int fd, void *data, size_t n);
 ssize_t os_write(int fd, const void *data, size_t n);
 int os_pipe(int ret_fds[2]);
 int os_set_nonblocking(int fd, bool on);
+/* How it was opened: O_RDONLY, O_WRONLY or O_RDWR, and other flags of open(2). */
+int os_status_flags(int fd);
+/*
+ * Another descriptor of what fd is, non-blocking. A pipe or a terminal is opened anew, so that fd,
+ * and whoever else has it, may go on to block; of anything else it is a duplicate, which shares
+ * that setting, and the place in a file, with fd.
+ */
+int os_duplicate(int fd);
 
 /* An event counter: write side rings, read side becomes readable; works between processes. */
 int os_bell_new(void);
@@ -132,7 +140,6 @@ ssize_t os_recv(int fd, void *data, size_t n);
 /* Never raises SIGPIPE: -EPIPE. */
 ssize_t os_send(int fd, const void *data, size_t n);
 ssize_t os_sendv(int fd, const struct iovec parts[], int n);
-/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 /*
  * One datagram to the address, or from *ret_from. Received: how long it was, of which no more than
  * n bytes are kept. -EAGAIN; -EMSGSIZE it is too long to send; -ECONNREFUSED what an earlier one
@@ -140,12 +147,15 @@ ssize_t os_sendv(int fd, const struct iovec parts[], int n);
  */
 ssize_t os_send_to(int fd, const void *data, size_t n, const struct sockaddr *to, socklen_t to_n);
 ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_from);
+/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int os_shutdown(int fd, int how);
 int os_socket_name(int fd, struct sockaddr_storage *ret);
 int os_peer_name(int fd, struct sockaddr_storage *ret);
 /* Who made the other end of a connected Unix socket. -EOPNOTSUPP of any other; -ENOTCONN. */
 int os_peer_process(int fd, int *ret_pid, uint32_t *ret_user, uint32_t *ret_group);
 int os_set_option(int fd, int level, int option, int value);
+/* The value, which is not negative. */
+int os_get_option(int fd, int level, int option);
 
 /*
  * The addresses of a host name by the system's own resolver, AF_INET and AF_INET6, port 0, in its
@@ -172,6 +182,7 @@ ssize_t os_pread(int fd, void *data, size_t n, uint64_t offset);
 ssize_t os_pwrite(int fd, const void *data, size_t n, uint64_t offset);
 int os_fsync(int fd);
 int os_truncate(int fd, uint64_t size);
+/* Of any descriptor: the mode says what it is. */
 int os_fstat(int fd, os_stat *ret);
 /* Follows links unless nofollow. */
 int os_stat_path(const char *path, bool nofollow, os_stat *ret);

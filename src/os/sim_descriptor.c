@@ -9,7 +9,9 @@
  */
 #include "os/sim_world.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool sim_fd_room(const sim_world *w)
@@ -117,6 +119,77 @@ int os_set_nonblocking(int fd, bool on)
         return sim_fd_get(sim_enter(), fd, NULL) || (fd >= 0 && fd <= 2) ? 0 : -EBADF;
 }
 
+int os_status_flags(int fd)
+{
+        sim_world *w = sim_enter();
+        sim_fd *f = sim_fd_get(w, fd, NULL);
+        int flags = f && f->class->flags ? f->class->flags(f) : O_RDWR;
+        bool standard = fd >= 0 && fd <= 2;
+        if (standard)
+                flags = fd == 0 ? O_RDONLY : O_WRONLY;
+        return (int)sim_trace(w, "status_flags", fd, f || standard ? flags : -EBADF);
+}
+
+/* ── Copies of 0, 1 and 2 ────────────────────────────────────────────────────────────────── */
+
+typedef struct standard {
+        sim_fd base;
+        int number;
+} standard;
+
+static void standard_close(sim_fd *f)
+{
+        free(f);
+}
+
+static unsigned standard_level(const sim_fd *f)
+{
+        (void)f;
+        return OS_READABLE | OS_WRITABLE;
+}
+
+static ssize_t standard_read(sim_fd *f, void *data, size_t n)
+{
+        (void)data, (void)n;
+        return ((const standard *)f)->number == 0 ? 0 : -EBADF;
+}
+
+static ssize_t standard_write(sim_fd *f, const void *data, size_t n)
+{
+        int number = ((const standard *)f)->number;
+        if (number == 0)
+                return -EBADF;
+        return write(number, data, n) < 0 ? -errno : (ssize_t)n;
+}
+
+static int standard_flags(const sim_fd *f)
+{
+        return ((const standard *)f)->number == 0 ? O_RDONLY : O_WRONLY;
+}
+
+static const sim_class standard_class = {.name = "standard",
+                                         .mode = S_IFCHR,
+                                         .close = standard_close,
+                                         .level = standard_level,
+                                         .flags = standard_flags,
+                                         .read = standard_read,
+                                         .write = standard_write};
+
+int os_duplicate(int fd)
+{
+        sim_world *w = sim_enter();
+        /* What is simulated has one number each: nobody outside could share it. */
+        if (fd < 0 || fd > 2)
+                return (int)sim_trace(w, "duplicate", fd,
+                                      sim_fd_get(w, fd, NULL) ? -ENOSYS : -EBADF);
+        standard *s = sim_alloc(sizeof(*s));
+        *s = (standard){.base.class = &standard_class, .number = fd};
+        int own = sim_fd_add(w, &s->base);
+        if (own < 0)
+                free(s);
+        return (int)sim_trace(w, "duplicate", fd, own);
+}
+
 /* ── Bells ───────────────────────────────────────────────────────────────────────────────── */
 
 typedef struct bell {
@@ -208,9 +281,16 @@ static ssize_t pipe_write(sim_fd *f, const void *data, size_t n)
         return p->side == WRITE_END ? sim_link_send(p->link, WRITE_END, data, n) : -EBADF;
 }
 
+static int pipe_flags(const sim_fd *f)
+{
+        return ((const pipe_end *)f)->side == READ_END ? O_RDONLY : O_WRONLY;
+}
+
 static const sim_class pipe_class = {.name = "pipe",
+                                     .mode = S_IFIFO,
                                      .close = pipe_close,
                                      .level = pipe_level,
+                                     .flags = pipe_flags,
                                      .read = pipe_read,
                                      .write = pipe_write};
 

@@ -170,8 +170,16 @@ static ssize_t file_write(sim_fd *base, const void *data, size_t n)
         return put;
 }
 
-static const sim_class file_class = {
-        .name = "file", .close = file_close, .read = file_read, .write = file_write};
+static int file_flags(const sim_fd *base)
+{
+        return ((const sim_file *)base)->flags;
+}
+
+static const sim_class file_class = {.name = "file",
+                                     .close = file_close,
+                                     .flags = file_flags,
+                                     .read = file_read,
+                                     .write = file_write};
 
 static sim_file *file_of(sim_world *w, int fd)
 {
@@ -321,10 +329,13 @@ static void describe(const sim_node *n, os_stat *ret)
 int os_fstat(int fd, os_stat *ret)
 {
         sim_world *w = sim_enter();
-        const sim_file *f = file_of(w, fd);
-        if (f)
-                describe(f->node, ret);
-        return (int)sim_trace(w, "fstat", fd, f ? 0 : -EBADF);
+        const sim_fd *f = sim_fd_get(w, fd, NULL);
+        bool standard = fd >= 0 && fd <= 2;
+        if (f && f->class == &file_class)
+                describe(((const sim_file *)f)->node, ret);
+        else if (f || standard)
+                *ret = (os_stat){.mode = standard ? S_IFCHR : f->class->mode};
+        return (int)sim_trace(w, "fstat", fd, f || standard ? 0 : -EBADF);
 }
 
 int os_stat_path(const char *path, bool nofollow, os_stat *ret)

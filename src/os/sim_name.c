@@ -256,3 +256,15 @@ int os_set_option(int fd, int level, int option, int value)
         /* The rest tunes what is not modelled (Nagle, keep-alive, sizes), and is taken. */
         return (int)sim_trace(w, "set_option", fd, 0);
 }
+
+int os_get_option(int fd, int level, int option)
+{
+        sim_world *w = sim_enter();
+        const sim_socket *s = sim_socket_of(w, fd);
+        int value = s ? -ENOPROTOOPT : -ENOTSOCK;
+        if (s && level == SOL_SOCKET && option == SO_TYPE)
+                value = s->type;
+        if (s && level == SOL_SOCKET && option == SO_ACCEPTCONN)
+                value = s->state == LISTENING;
+        return (int)sim_trace(w, "get_option", fd, value);
+}

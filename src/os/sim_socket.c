@@ -7,6 +7,7 @@
 #include "os/sim_socket.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { DATAGRAMS_WAITING = 256 };
 
@@ -103,6 +104,7 @@ static ssize_t socket_write(sim_fd *f, const void *data, size_t n)
 }
 
 static const sim_class socket_class = {.name = "socket",
+                                       .mode = S_IFSOCK,
                                        .close = socket_close,
                                        .level = socket_level,
                                        .read = socket_read,

@@ -52,8 +52,10 @@ struct sim_event {
 typedef struct sim_fd sim_fd;
 typedef struct sim_class {
         const char *name;
+        uint32_t mode;                      /* its kind, as fstat says it; of a file the node's */
         void (*close)(sim_fd *f);           /* frees it */
         unsigned (*level)(const sim_fd *f); /* ready now; NULL: it cannot be polled */
+        int (*flags)(const sim_fd *f);      /* O_RDONLY and so on; NULL: O_RDWR */
         ssize_t (*read)(sim_fd *f, void *data, size_t n);
         ssize_t (*write)(sim_fd *f, const void *data, size_t n);
 } sim_class;
