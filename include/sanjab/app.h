@@ -51,8 +51,8 @@ typedef struct sj_route {
 /*
  * How often and when a publish is tried again that finds no broker; Celery's retry_policy. With all
  * of it zero it is as below, but a broker in Redis, which connects again by itself, is waited for
- * until the deadline. With anything said, each attempt ends with the next attempt to connect (after
- * pauses that grow from 20 ms to 2 s while the server is away).
+ * until the deadline. With anything said, each attempt ends with the next attempt to connect, which
+ * it brings about, though not within 20 ms of the last one. The same holds in a task's body.
  */
 typedef struct sj_retry_policy {
         int max_retries;       /* 0: 3; SJ_NO_RETRIES, SJ_RETRY_FOREVER (until the deadline) */

@@ -314,6 +314,11 @@ int app_publish(sj_app *app, const broker_message messages[], size_t n, broker_p
         return r;
 }
 
+int app_reach(sj_app *app, sj_time deadline)
+{
+        return publish_reach(app->b, &app->publish, deadline);
+}
+
 static int app_publish_one(sj_app *app, const broker_message *b, const sj_retry_policy *policy,
                            sj_time deadline, sj_result *ret)
 {

@@ -53,6 +53,8 @@ int app_message(sj_app *app, sj_arena *arena, const app_task *task, broker_messa
 /* When a publish has to be done: as asked, else with the scope, else SJ_PUBLISH_DEADLINE. */
 sj_time app_deadline(sj_time asked);
 
+/* Waits for the broker so long as the app's own policy says, if it has one. */
+int app_reach(sj_app *app, sj_time deadline);
 /*
  * Publishes n messages in batches of BROKER_BATCH_MAX, each of which is tried again while the
  * broker cannot be reached, as the policy says (NULL: the app's). ret (NULL, or n elements); after

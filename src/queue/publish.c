@@ -4,8 +4,8 @@
  * Nothing else is: what is malformed stays so, and what ran out of time has none left.
  *
  * A client that makes its connection again by itself would wait for it until the deadline, and a
- * policy would never be asked. So where one was given, the broker is asked first whether it can be
- * reached. Where none was, the wait is what a program wants whose broker is only being restarted.
+ * policy would never be asked. So where one was given, each try is for one attempt to connect.
+ * Where none was, the wait is what a program wants whose broker is only being restarted.
  *
  * A connection that was lost in the middle leaves open whether the messages have arrived. A broker
  * that knows ids answers -EEXIST to the second attempt then, which is as good as 0. One that does
@@ -85,13 +85,25 @@ static bool publish_policy_given(const sj_retry_policy *p)
                p->interval_max > 0;
 }
 
+/* After a try that ended so: 1, at the time for the next one; else what it comes to. */
+static int publish_again(int r, const sj_retry_policy *policy, int retry, sj_time deadline)
+{
+        if (!publish_may_pass(r) || !publish_has_retry(policy, retry))
+                return r;
+        sj_time next = sj_after(publish_interval(policy, retry));
+        if (next >= deadline)
+                return r;
+        r = publish_pause(next);
+        return r < 0 ? r : 1;
+}
+
 static int publish_batch(broker *b, const broker_message messages[], size_t n,
                          broker_published ret[], const sj_retry_policy *policy, sj_time deadline)
 {
+        int (*try)(broker *, const broker_message[], size_t, broker_published[], sj_time) =
+                publish_policy_given(policy) ? broker_publish_once : broker_publish;
         for (int retry = 0;; retry++) {
-                int r = publish_policy_given(policy) ? broker_reach(b, deadline) : 0;
-                if (r == 0)
-                        r = broker_publish(b, messages, n, ret, deadline);
+                int r = try(b, messages, n, ret, deadline);
                 if (r == -EEXIST && retry > 0 && broker_can(b, BROKER_UNIQUE_IDS)) {
                         for (size_t i = 0; ret && i < n; i++) {
                                 ret[i] = (broker_published){.duplicate = false};
@@ -99,14 +111,20 @@ static int publish_batch(broker *b, const broker_message messages[], size_t n,
                         }
                         return 0;
                 }
-                if (!publish_may_pass(r) || !publish_has_retry(policy, retry))
+                r = publish_again(r, policy, retry, deadline);
+                if (r <= 0)
                         return r;
-                sj_time next = sj_after(publish_interval(policy, retry));
-                if (next >= deadline)
+        }
+}
+
+int publish_reach(broker *b, const sj_retry_policy *policy, sj_time deadline)
+{
+        if (!publish_policy_given(policy))
+                return 0;
+        for (int retry = 0;; retry++) {
+                int r = publish_again(broker_reach(b, deadline), policy, retry, deadline);
+                if (r <= 0)
                         return r;
-                int paused = publish_pause(next);
-                if (paused < 0)
-                        return paused;
         }
 }
 

@@ -73,14 +73,15 @@ static int a_broker_that_cannot_be_reached_is_tried_again(void *arg)
         expect_equal((sj_now() - start) / SJ_MS, 400); /* 0, 0.2, 0.2 */
         /* The call's own policy goes first. */
         const sj_retry_policy none = {.max_retries = SJ_NO_RETRIES};
-        *plan = (faulty_plan){.error = -ECONNREFUSED, .times = 1};
+        faulty_plan *once = &w->faulty.plans[FAULTY_PUBLISH_ONCE];
+        *once = (faulty_plan){.error = -ECONNREFUSED, .times = 1};
         expect_equal(sj_send_task(app, "add", NULL, NULL, &(sj_call){.retry = &none}, NULL),
                      -ECONNREFUSED);
         const sj_retry_policy ever = {.max_retries = SJ_RETRY_FOREVER,
                                       .interval_start = 1,
                                       .interval_step = 1,
                                       .interval_max = 3};
-        *plan = (faulty_plan){.error = -EPIPE};
+        *once = (faulty_plan){.error = -EPIPE};
         start = sj_now();
         const sj_call call = {.retry = &ever, .deadline = sj_after(10 * SJ_SEC)};
         expect_equal(sj_send_task(app, "add", NULL, NULL, &call, NULL), -EPIPE);

@@ -62,6 +62,13 @@ int redis_await(redis *r, sj_time deadline)
         return redis_late(r, fiber_wait(&c, 1, deadline, "redis, a connection", NULL));
 }
 
+/* An attempt is wanted now. */
+static void hurry(redis *r)
+{
+        clause_fire_first(&r->idle, 0);
+        clause_fire_first(&r->pausing, 0);
+}
+
 int redis_reach(redis *r, sj_time deadline)
 {
         if (r->closing)
@@ -71,7 +78,7 @@ int redis_reach(redis *r, sj_time deadline)
                 return k;
         clause c = {0};
         clause_add(&r->attempts, &c);
-        clause_fire_first(&r->idle, 0);
+        hurry(r);
         return redis_late(r, fiber_wait(&c, 1, deadline, "redis, an attempt to connect", NULL));
 }
 
@@ -108,11 +115,14 @@ static void went_down(redis *r, int error)
         /* -EPIPE says that a command may have been done. */
         r->down = error == -EPIPE ? -ECONNRESET : error;
         clause_fire_all(&r->attempts, r->down);
-        if (!is_final(r, error))
-                return;
-        while (!list_empty(&r->pending))
-                redis_request_finish(container_of(r->pending.next, redis_request, node), error);
-        clause_fire_all(&r->watchers, error);
+        bool final = is_final(r, error);
+        list_for_each_safe (node, &r->pending) {
+                redis_request *q = container_of(node, redis_request, node);
+                if (final || q->once)
+                        redis_request_finish(q, final ? error : r->down);
+        }
+        if (final)
+                clause_fire_all(&r->watchers, error);
 }
 
 static void went_up(redis *r)
@@ -142,6 +152,27 @@ static int await_wanted(redis *r)
         clause c = {0};
         clause_add(&r->idle, &c);
         return fiber_wait(&c, 1, SJ_NEVER, "redis, somebody who wants it", NULL);
+}
+
+static bool is_hurried(redis *r)
+{
+        list_for_each (node, &r->pending)
+                if (container_of(node, redis_request, node)->once)
+                        return true;
+        return clause_first(&r->attempts);
+}
+
+/* Who asks for an attempt has his own pauses: he is held up for the shortest only. */
+static int keeper_pause(redis *r, unsigned failures)
+{
+        sj_time pause = redis_pause(failures), until = sj_after(pause);
+        int k = sj_sleep(pause < REDIS_PAUSE_MIN ? pause : REDIS_PAUSE_MIN);
+        if (k < 0 || is_hurried(r))
+                return k;
+        clause c = {0};
+        clause_add(&r->pausing, &c);
+        k = fiber_wait(&c, 1, until, "redis, its next attempt to connect", NULL);
+        return k == -ETIMEDOUT ? 0 : k;
 }
 
 static void drop_stock(redis *r)
@@ -183,7 +214,7 @@ static int keep(void *arg)
                         went_down(r, k);
                 r->health.failures = k < 0 ? r->health.failures + 1 : 0;
                 failures = k == 0 && serve(r, link) ? 0 : failures + 1;
-                if (failures && sj_sleep(redis_pause(failures)) < 0)
+                if (failures && keeper_pause(r, failures) < 0)
                         break;
         }
         redis_leave(r);
@@ -223,6 +254,8 @@ int redis_exchange(redis *r, redis_request *q, sj_time deadline)
         } else {
                 list_append(&r->pending, &q->node);
                 clause_fire_first(&r->idle, 0);
+                if (q->once)
+                        clause_fire_first(&r->pausing, 0);
         }
         clause c = {0};
         clause_add(&q->waiter, &c);
@@ -328,7 +361,7 @@ static int sift(redis *r, round_of *last, const redis_reply *ret[])
         return left > 0;
 }
 
-static int repeat(redis *r, sj_arena *arena, round_of *again, const redis_reply *ret[],
+static int repeat(redis *r, sj_arena *arena, round_of *again, const redis_reply *ret[], bool once,
                   sj_time deadline)
 {
         for (unsigned failures = 1;; failures++) {
@@ -338,17 +371,18 @@ static int repeat(redis *r, sj_arena *arena, round_of *again, const redis_reply 
                 redis_request q = {.commands = again->commands,
                                    .n = again->n,
                                    .arena = arena,
-                                   .ret = again->replies};
+                                   .ret = again->replies,
+                                   .once = once};
                 k = redis_exchange(r, &q, deadline);
                 if (k == 0)
                         k = sift(r, again, ret);
-                if (k <= 0)
-                        return k;
+                if (k <= 0 || once)
+                        return k <= 0 ? k : -EAGAIN;
         }
 }
 
-int redis_call_all(redis *r, sj_arena *arena, const redis_command commands[], size_t n,
-                   const redis_reply *ret[], sj_time deadline)
+int redis_send(redis *r, sj_arena *arena, const redis_command commands[], size_t n,
+               const redis_reply *ret[], bool once, sj_time deadline)
 {
         const redis_reply *few[8];
         const redis_reply **replies = few;
@@ -357,7 +391,8 @@ int redis_call_all(redis *r, sj_arena *arena, const redis_command commands[], si
                 if (!replies)
                         return -ENOMEM;
         }
-        redis_request q = {.commands = commands, .n = n, .arena = arena, .ret = replies};
+        redis_request q = {
+                .commands = commands, .n = n, .arena = arena, .ret = replies, .once = once};
         int k = redis_exchange(r, &q, deadline);
         bool failed = false;
         for (size_t i = 0; k == 0 && i < n; i++)
@@ -374,19 +409,25 @@ int redis_call_all(redis *r, sj_arena *arena, const redis_command commands[], si
                 if (k == 0)
                         k = sift(r, &all, replies);
                 if (k > 0)
-                        k = repeat(r, arena, &all, replies, deadline);
+                        k = repeat(r, arena, &all, replies, once, deadline);
         }
         if (k == 0 && n)
                 memcpy(ret, replies, n * sizeof(const redis_reply *));
         return k;
 }
 
-int redis_call(redis *r, sj_arena *arena, const sj_str words[], size_t n, const redis_reply **ret,
-               sj_time deadline)
+int redis_call_all(redis *r, sj_arena *arena, const redis_command commands[], size_t n,
+                   const redis_reply *ret[], sj_time deadline)
+{
+        return redis_send(r, arena, commands, n, ret, false, deadline);
+}
+
+static int call(redis *r, sj_arena *arena, const sj_str words[], size_t n, const redis_reply **ret,
+                bool once, sj_time deadline)
 {
         const redis_command command = {words, n};
         const redis_reply *reply;
-        int k = redis_call_all(r, arena, &command, 1, &reply, deadline);
+        int k = redis_send(r, arena, &command, 1, &reply, once, deadline);
         if (k < 0)
                 return k;
         if (reply->type == REDIS_ERROR) {
@@ -395,6 +436,18 @@ int redis_call(redis *r, sj_arena *arena, const sj_str words[], size_t n, const 
         }
         *ret = reply;
         return 0;
+}
+
+int redis_call(redis *r, sj_arena *arena, const sj_str words[], size_t n, const redis_reply **ret,
+               sj_time deadline)
+{
+        return call(r, arena, words, n, ret, false, deadline);
+}
+
+int redis_call_once(redis *r, sj_arena *arena, const sj_str words[], size_t n,
+                    const redis_reply **ret, sj_time deadline)
+{
+        return call(r, arena, words, n, ret, true, deadline);
 }
 
 const char *redis_error(const redis *r)

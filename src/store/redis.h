@@ -88,7 +88,7 @@ int redis_open(const redis_options *options, redis **ret, char *error, size_t si
 void redis_close(redis *r);
 /*
  * 0 it is connected, as far as is known; else waits for the end of the attempt to connect that is
- * under way, or the next, and returns how it ended.
+ * under way, or the next, which it brings about, and returns how it ended.
  */
 int redis_reach(redis *r, sj_time deadline);
 /* "127.0.0.1:6379/0", for people: without secrets. */
@@ -138,6 +138,13 @@ int redis_call_all(redis *r, sj_arena *arena, const redis_command commands[], si
 int redis_call(redis *r, sj_arena *arena, const sj_str words[], size_t n, const redis_reply **ret,
                sj_time deadline);
 /*
+ * The same, of who would rather try again by himself: if it could not be sent before the end of the
+ * next attempt to connect, it returns how that ended; and a server that is not ready yet, after one
+ * more try, is -EAGAIN.
+ */
+int redis_call_once(redis *r, sj_arena *arena, const sj_str words[], size_t n,
+                    const redis_reply **ret, sj_time deadline);
+/*
  * The same within MULTI and EXEC: all or none; ret[i] of commands[i]. -EREMOTEIO the server
  * refused one of them when it was queued, and none was done.
  */
@@ -152,9 +159,13 @@ typedef struct redis_script {
         const char *text;
         char sha[41];
 } redis_script;
-/* words: the keys (n_keys of them), then the arguments. An error that it gave: -EREMOTEIO. */
+/*
+ * words: the keys (n_keys of them), then the arguments; once: as redis_call_once. An error that it
+ * gave: -EREMOTEIO.
+ */
 int redis_script_call(redis *r, sj_arena *arena, redis_script *script, const sj_str words[],
-                      size_t n_keys, size_t n, const redis_reply **ret, sj_time deadline);
+                      size_t n_keys, size_t n, const redis_reply **ret, bool once,
+                      sj_time deadline);
 /* The command that such a call sends, in the arena. -ENOENT the script was never called; -ENOMEM.
  */
 int redis_script_command(sj_arena *arena, const redis_script *script, const sj_str words[],

@@ -21,6 +21,7 @@ struct redis {
         list watchers; /* clauses of those who wait for one, or to hear that there will be none */
         list attempts; /* of those who wait for the end of an attempt to connect, however it ends */
         list idle;     /* the keeper's clause, while nobody wants anything */
+        list pausing;  /* and while it waits before the next attempt */
         list ended;    /* the closer's clause */
         size_t fibers; /* that it has */
         sj_fiber *keeper;        /* NULL: it has not begun */
@@ -58,6 +59,9 @@ int redis_spawn(redis *r, sj_fn *fn, const char *name);
 /* The last thing that such a fiber does. */
 void redis_leave(redis *r);
 
+/* As redis_call_all; once: as redis_call_once. */
+int redis_send(redis *r, sj_arena *arena, const redis_command commands[], size_t n,
+               const redis_reply *ret[], bool once, sj_time deadline);
 /*
  * One exchange: every command of the request (commands, n, arena and ret are set) has its reply,
  * whatever it says. ret is written even when it fails.

@@ -79,6 +79,32 @@ static int what_was_not_sent_waits_for_the_server(void *arg)
         return 0;
 }
 
+/* Whatever the keeper's own pause is by then, and whether it is sent when the connection breaks. */
+static int who_tries_again_by_himself_waits_for_one_attempt(void *arg)
+{
+        (void)arg;
+        const redis_reply *reply;
+        redis_script script = {.text = "test"};
+        RIG(g, s, {0});
+        redis_model_stop(&g.m);
+        for (int i = 0; i < 10; i++) {
+                sj_time before = sj_now();
+                int k = i % 2 ? redis_script_call(g.r, g.a, &script, NULL, 0, 0, &reply, true,
+                                                  sj_after(SJ_HOUR))
+                              : redis_call_once(g.r, g.a, WORDS(W("PING")), &reply,
+                                                sj_after(SJ_HOUR));
+                expect(k == -ECONNREFUSED || (i == 0 && (k == -EPIPE || k == -ECONNRESET)));
+                expect(sj_now() - before < SJ_SEC);
+                if (i == 4)
+                        expect_equal(redis_call(g.r, g.a, WORDS(W("PING")), &reply,
+                                                sj_after(20 * SJ_SEC)),
+                                     -ECONNREFUSED);
+        }
+        redis_model_start(&g.m, s);
+        expect_equal(redis_call_once(g.r, g.a, WORDS(W("PING")), &reply, SJ_NEVER), 0);
+        return 0;
+}
+
 /* ── A server that does not answer ───────────────────────────────────────────────────────── */
 
 static redis_model_act silent_on_get(redis_model *m, const sj_str words[], size_t n)
@@ -201,6 +227,13 @@ static int what_passes_is_waited_for(void *arg)
                 /* Timed out: when the last attempt was on its way. */
                 expect(k == -EAGAIN || k == -ETIMEDOUT);
                 expect(strncmp(redis_error(g.r), passing[i] + 1, 8) == 0);
+                times = 1000;
+                expect_equal(redis_call_once(g.r, g.a, WORDS(W("GET"), W("k")), &reply, SJ_NEVER),
+                             -EAGAIN);
+                expect(times >= 997); /* the one before may have come late */
+                times = 1;
+                expect_equal(redis_call_once(g.r, g.a, WORDS(W("GET"), W("k")), &reply, SJ_NEVER),
+                             0);
         }
         return 0;
 }
@@ -282,6 +315,7 @@ static int what_is_refused_has_its_error(void *arg)
         X(half_an_answer_is_none)                           \
         X(what_was_sent_and_not_answered_is_not_sent_again) \
         X(what_was_not_sent_waits_for_the_server)           \
+        X(who_tries_again_by_himself_waits_for_one_attempt) \
         X(silence_is_found_out)                             \
         X(silence_is_found_out_before_anybody_asks)         \
         X(nonsense_is_refused_and_the_next_call_is_well)    \

@@ -49,7 +49,7 @@ static int call_often(void *arg)
                                    &reply, deadline);
                 expect(k == 0 || (c->impatient && k == -ETIMEDOUT));
                 k = redis_script_call(c->r, c->arena, c->script, (sj_str[]){W("l")}, 1, 1, &reply,
-                                      deadline);
+                                      false, deadline);
                 expect(k == 0 || (c->impatient && k == -ETIMEDOUT));
                 sj_arena_reset(c->arena);
         }

@@ -21,6 +21,7 @@ typedef struct redis_request {
         size_t got;     /* replies that have come */
         size_t skip;    /* replies before them that nobody wants */
         uint64_t batch; /* of the wire in which it is queued; 0: in none yet */
+        bool once;      /* it waits for one attempt to connect at most */
         bool done;
         int result;
         list waiter;

@@ -233,7 +233,7 @@ static int a_killed_server_is_connected_to_again(void *arg)
         test_news(sub, a, REDIS_SUBSCRIBED, "", "");
         for (int64_t i = 1; i <= 3; i++) {
                 expect_equal(redis_script_call(r, a, &script, (sj_str[]){W("n")}, 1, 1, &reply,
-                                               SJ_NEVER),
+                                               false, SJ_NEVER),
                              0);
                 expect_equal(reply->integer, i);
                 redis_server_kill(s);
@@ -261,15 +261,16 @@ static int a_full_server_and_a_replica_say_so(void *arg)
         redis_script script = {.text = "return redis.call('SET', KEYS[1], 'v')"};
         test_ask(r, a, WORDS(W("CONFIG"), W("SET"), W("maxmemory"), W("1")));
         expect_equal(redis_call(r, a, WORDS(W("SET"), W("k"), W("v")), &reply, SJ_NEVER), -ENOSPC);
-        expect_equal(redis_script_call(r, a, &script, (sj_str[]){W("k")}, 1, 1, &reply, SJ_NEVER),
-                     -ENOSPC);
+        expect_equal(
+                redis_script_call(r, a, &script, (sj_str[]){W("k")}, 1, 1, &reply, false, SJ_NEVER),
+                -ENOSPC);
         test_ask(r, a, WORDS(W("CONFIG"), W("SET"), W("maxmemory"), W("0")));
         test_ask(r, a, WORDS(W("REPLICAOF"), W("127.0.0.1"), W("1")));
         expect_equal(
                 redis_call(r, a, WORDS(W("SET"), W("k"), W("v")), &reply, sj_after(300 * SJ_MS)),
                 -EAGAIN);
         expect(strncmp(redis_error(r), "READONLY ", 9) == 0);
-        expect_equal(redis_script_call(r, a, &script, (sj_str[]){W("k")}, 1, 1, &reply,
+        expect_equal(redis_script_call(r, a, &script, (sj_str[]){W("k")}, 1, 1, &reply, false,
                                        sj_after(300 * SJ_MS)),
                      -EAGAIN);
         expect(strcmp(redis_server_ask(s, "REPLICAOF NO ONE"), "+OK") == 0);

@@ -84,7 +84,7 @@ static int a_script_is_loaded_wherever_it_is_not_known(void *arg)
         for (int i = 0; i < 3; i++) {
                 const redis_reply *reply;
                 expect(redis_script_call(r, a, &script, (sj_str[]){W("k"), W("v")}, 1, 2, &reply,
-                                         SJ_NEVER) == 0);
+                                         false, SJ_NEVER) == 0);
                 expect(reply->n == 2 && test_is(&reply->elements[0], "k") &&
                        test_is(&reply->elements[1], "v"));
                 test_ask(r, a, WORDS(W("SCRIPT"), W("FLUSH")));

@@ -29,12 +29,13 @@ static redis_command loading(const redis_script *script, sj_str words[3])
         return (redis_command){words, 3};
 }
 
-static int load(redis *r, sj_arena *arena, redis_script *script, sj_time deadline)
+static int load(redis *r, sj_arena *arena, redis_script *script, bool once, sj_time deadline)
 {
         sj_str words[3];
         const redis_reply *reply;
         const redis_command command = loading(script, words);
-        int k = redis_call(r, arena, command.words, command.n, &reply, deadline);
+        int k = (once ? redis_call_once : redis_call)(r, arena, command.words, command.n, &reply,
+                                                      deadline);
         k = k < 0 ? k : keep_sha(script, reply);
         if (k == -EPROTO)
                 redis_distrust(r);
@@ -43,12 +44,12 @@ static int load(redis *r, sj_arena *arena, redis_script *script, sj_time deadlin
 
 /* Loads it and calls it. */
 static int load_and_call(redis *r, sj_arena *arena, redis_script *script, const redis_command *call,
-                         const redis_reply **ret, sj_time deadline)
+                         const redis_reply **ret, bool once, sj_time deadline)
 {
         sj_str words[3];
         const redis_reply *replies[2];
         const redis_command commands[2] = {loading(script, words), *call};
-        int k = redis_call_all(r, arena, commands, 2, replies, deadline);
+        int k = redis_send(r, arena, commands, 2, replies, once, deadline);
         if (k == 0 && replies[0]->type == REDIS_ERROR) {
                 redis_note(r, replies[0]->text);
                 return -EREMOTEIO;
@@ -79,17 +80,17 @@ int redis_script_command(sj_arena *arena, const redis_script *script, const sj_s
 }
 
 int redis_script_call(redis *r, sj_arena *arena, redis_script *script, const sj_str words[],
-                      size_t n_keys, size_t n, const redis_reply **ret, sj_time deadline)
+                      size_t n_keys, size_t n, const redis_reply **ret, bool once, sj_time deadline)
 {
         const redis_reply *reply;
         redis_command command;
-        int k = script->sha[0] ? 0 : load(r, arena, script, deadline);
+        int k = script->sha[0] ? 0 : load(r, arena, script, once, deadline);
         k = k < 0 ? k : redis_script_command(arena, script, words, n_keys, n, &command);
         if (k < 0)
                 return k;
-        k = redis_call_all(r, arena, &command, 1, &reply, deadline);
+        k = redis_send(r, arena, &command, 1, &reply, once, deadline);
         for (int i = 0; k == 0 && i < LOADS_MAX && redis_reply_is_error(reply, "NOSCRIPT"); i++)
-                k = load_and_call(r, arena, script, &command, &reply, deadline);
+                k = load_and_call(r, arena, script, &command, &reply, once, deadline);
         if (k < 0)
                 return k;
         if (reply->type == REDIS_ERROR) {

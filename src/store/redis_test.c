@@ -217,7 +217,7 @@ static int a_script_is_loaded_again_when_it_was_forgotten(void *arg)
         for (int i = 0; i < 3; i++) {
                 const redis_reply *reply;
                 expect_equal(redis_script_call(g.r, g.a, &script, (sj_str[]){W("k"), W("v")}, 1, 2,
-                                               &reply, SJ_NEVER),
+                                               &reply, false, SJ_NEVER),
                              0);
                 expect(reply->n == 2 && test_is(&reply->elements[1], "v"));
                 if (i == 0)

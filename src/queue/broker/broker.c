@@ -156,13 +156,25 @@ int broker_reach(broker *b, sj_time deadline)
         return r < 0 || !b->class->reach ? r : b->class->reach(b, deadline);
 }
 
+static int broker_publish_begin(const broker_message messages[], size_t n)
+{
+        return broker_messages_ok(messages, n, BROKER_BATCH_MAX) ? broker_enter() : -EINVAL;
+}
+
 int broker_publish(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                    sj_time deadline)
 {
-        if (!broker_messages_ok(messages, n, BROKER_BATCH_MAX))
-                return -EINVAL;
-        int r = broker_enter();
+        int r = broker_publish_begin(messages, n);
         return r < 0 || n == 0 ? r : CALL(b, publish, messages, n, ret, deadline);
+}
+
+int broker_publish_once(broker *b, const broker_message messages[], size_t n,
+                        broker_published ret[], sj_time deadline)
+{
+        if (!b->class->publish_once)
+                return broker_publish(b, messages, n, ret, deadline);
+        int r = broker_publish_begin(messages, n);
+        return r < 0 || n == 0 ? r : b->class->publish_once(b, messages, n, ret, deadline);
 }
 
 /* 1: ask the broker for the claim as it is now, for *n at most; else what the call returns. */

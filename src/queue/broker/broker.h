@@ -170,6 +170,12 @@ bool broker_message_ok(const broker_message *m);
  */
 int broker_publish(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                    sj_time deadline);
+/*
+ * The same, of who has a policy of his own: a broker that makes its connection again by itself is
+ * not waited for until the deadline, but for one attempt, whose error this returns.
+ */
+int broker_publish_once(broker *b, const broker_message messages[], size_t n,
+                        broker_published ret[], sj_time deadline);
 
 /* ── Leases ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -516,6 +522,8 @@ typedef struct broker_class {
         int (*reach)(broker *b, sj_time deadline); /* may be NULL */
         int (*publish)(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                        sj_time deadline);
+        int (*publish_once)(broker *b, const broker_message messages[], size_t n,
+                            broker_published ret[], sj_time deadline); /* NULL: publish */
         int (*lease_next)(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,
                           sj_time deadline);
         int (*lease_wait)(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,

@@ -58,6 +58,12 @@ static int publish(broker *b, const broker_message messages[], size_t n, broker_
         FAULTY(FAULTY_PUBLISH, broker_publish(f->inner, messages, n, ret, deadline));
 }
 
+static int publish_once(broker *b, const broker_message messages[], size_t n,
+                        broker_published ret[], sj_time deadline)
+{
+        FAULTY(FAULTY_PUBLISH_ONCE, broker_publish_once(f->inner, messages, n, ret, deadline));
+}
+
 static int lease_next(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,
                       sj_time deadline)
 {
@@ -180,6 +186,7 @@ static int nodes(broker *b, sj_arena *arena, const broker_node **ret, sj_time de
 static const broker_class class = {
         .scheme = "faulty",
         .publish = publish,
+        .publish_once = publish_once,
         .lease_next = lease_next,
         .wait = wait_for,
         .renew = renew,

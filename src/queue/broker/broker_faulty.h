@@ -9,6 +9,7 @@
 
 typedef enum faulty_verb {
         FAULTY_PUBLISH,
+        FAULTY_PUBLISH_ONCE,
         FAULTY_LEASE,
         FAULTY_WAIT,
         FAULTY_RENEW,

@@ -189,7 +189,6 @@ static int open_joins(broker *b, const broker_join joins[], size_t n, sj_time de
         return r < 0 ? r : 0;
 }
 
-/* Begins it: what is waited for is made known before anything can run. */
 /* Whether the broker can take what it is made of. */
 static int canvas_check(const broker *b, const canvas_start *start)
 {
@@ -199,7 +198,10 @@ static int canvas_check(const broker *b, const canvas_start *start)
         return 0;
 }
 
-/* What is sent as a group must end in one; of what is sent otherwise such a one is saved. */
+/*
+ * Begins it: what is waited for is made known before anything can run. What is sent as a group must
+ * end in one; of what is sent otherwise such a one is saved.
+ */
 static int canvas_send(sj_app *app, const sj_signature *s, bool as_group, bool saved,
                        sj_arena *arena, canvas_start *ret)
 {
@@ -226,6 +228,8 @@ static int canvas_send(sj_app *app, const sj_signature *s, bool as_group, bool s
         }
         if (r == 0)
                 r = canvas_check(b, ret);
+        if (r == 0)
+                r = app_reach(app, deadline);
         if (r == 0)
                 r = make_known(b, arena, json, ret, deadline);
         if (r == 0)

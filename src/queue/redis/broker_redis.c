@@ -285,6 +285,7 @@ const broker_class broker_redis_class = {
         .health = redis_queue_health,
         .reach = redis_queue_reach,
         .publish = redis_queue_publish,
+        .publish_once = redis_queue_publish_once,
         .lease_next = redis_queue_lease_next,
         .lease_wait = redis_queue_lease_wait,
         .wait = redis_queue_wait,

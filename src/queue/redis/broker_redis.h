@@ -281,6 +281,7 @@ typedef struct redis_words {
         size_t room;
         size_t n_keys;
         bool bad;
+        bool once; /* as redis_call_once */
 } redis_words;
 
 redis_words redis_words_new(sj_arena *arena, size_t room);
@@ -364,7 +365,7 @@ void redis_queue_add_due(redis_queue *q, redis_words *w, sj_str queue, int prior
 int redis_queue_route(redis_lane *lane, sj_arena *arena, const broker_message messages[], size_t n,
                       broker_message **ret, size_t *ret_n, sj_time deadline);
 /* Binds the message's queue, if that was not done by this handle. */
-int redis_queue_bind(redis_lane *lane, sj_arena *arena, sj_str queue, sj_time deadline);
+int redis_queue_bind(redis_lane *lane, sj_arena *arena, sj_str queue, bool once, sj_time deadline);
 sj_str redis_queue_task_key(const redis_queue *q, sj_arena *arena, sj_str id);
 sj_str redis_queue_result_key(const redis_queue *q, sj_arena *arena, sj_str id);
 /* Adds the four words with which a result is stored. */
@@ -374,10 +375,10 @@ int64_t redis_queue_expires(const redis_queue *q);
 void redis_queue_add_join(const redis_queue *q, redis_words *w, const broker_join *join);
 int redis_queue_put_joins(redis_lane *lane, const broker_join joins[], size_t n, sj_time deadline);
 /* Publishes on a channel of kombu's fanout: 1 somebody hears it, 0 nobody. */
-int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, sj_time deadline);
+int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, bool once, sj_time deadline);
 /* The queues that an exchange gives a message with that key to; texts in the arena. */
 int redis_queue_lookup(redis_lane *lane, sj_arena *arena, sj_str exchange, sj_str key, sj_str **ret,
-                       sj_time deadline);
+                       bool once, sj_time deadline);
 
 /* ── Fetches: the leases of one call of lease.lua ────────────────────────────────────────── */
 
@@ -466,6 +467,8 @@ int redis_queue_reclaim(redis_lane *lane, sj_time deadline);
 
 int redis_queue_publish(broker *b, const broker_message messages[], size_t n,
                         broker_published ret[], sj_time deadline);
+int redis_queue_publish_once(broker *b, const broker_message messages[], size_t n,
+                             broker_published ret[], sj_time deadline);
 int redis_queue_lease_next(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,
                            sj_time deadline);
 int redis_queue_lease_wait(broker *b, const broker_claim *claim, broker_lease *ret[], size_t n,

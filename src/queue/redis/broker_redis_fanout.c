@@ -49,7 +49,7 @@ static sj_str channel_cut(const redis_queue *q, sj_str channel)
         return slash ? (sj_str){channel.data, (size_t)(slash - channel.data)} : channel;
 }
 
-int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, sj_time deadline)
+int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, bool once, sj_time deadline)
 {
         const redis_reply *reply;
         REDIS_SCRATCH(arena, lane);
@@ -59,6 +59,7 @@ int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, sj_time d
                                              SJ_STR_ARG(lane->q->settings.fanout_prefix),
                                              SJ_STR_ARG(channel_cut(lane->q, channel))));
         redis_words_add(&w, text);
+        w.once = once;
         int r = redis_lane_command(lane, &w, &reply, deadline);
         return r < 0 ? r : redis_reply_int(reply, 0) > 0;
 }
@@ -66,7 +67,7 @@ int redis_queue_emit_in(redis_lane *lane, sj_str channel, sj_str text, sj_time d
 static int emit_in(redis_lane *lane, void *arg)
 {
         const fanout_args *a = arg;
-        int r = redis_queue_emit_in(lane, a->channels[0], a->text, a->deadline);
+        int r = redis_queue_emit_in(lane, a->channels[0], a->text, false, a->deadline);
         return r < 0 ? r : 0;
 }
 
@@ -386,12 +387,13 @@ static bool binding_split(sj_str member, sj_str sep, sj_str ret[3])
 }
 
 int redis_queue_lookup(redis_lane *lane, sj_arena *arena, sj_str exchange, sj_str key, sj_str **ret,
-                       sj_time deadline)
+                       bool once, sj_time deadline)
 {
         const redis_reply *reply;
         redis_words w = redis_words_new(arena, 2);
         redis_words_add(&w, SJ_STR("SMEMBERS"));
         redis_words_add(&w, binding_key(lane->q, arena, exchange));
+        w.once = once;
         int r = redis_lane_command(lane, &w, &reply, deadline);
         if (r < 0)
                 return r;
@@ -428,7 +430,8 @@ static int post_in(redis_lane *lane, void *arg)
         const redis_reply *unused;
         sj_str *queues;
         REDIS_SCRATCH(arena, lane);
-        int n = redis_queue_lookup(lane, arena, a->exchange, a->channels[0], &queues, a->deadline);
+        int n = redis_queue_lookup(lane, arena, a->exchange, a->channels[0], &queues, false,
+                                   a->deadline);
         if (n <= 0)
                 return n < 0 ? n : -ENOENT;
         for (int i = 0; i < n; i++) {

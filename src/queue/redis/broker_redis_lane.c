@@ -453,7 +453,7 @@ static int lane_script(redis_lane *lane, redis *client, redis_script *text,
 {
         if (w->bad)
                 return -ENOMEM;
-        int r = redis_script_call(client, w->arena, text, w->at, w->n_keys, w->n, ret,
+        int r = redis_script_call(client, w->arena, text, w->at, w->n_keys, w->n, ret, w->once,
                                   redis_queue_deadline(deadline));
         return r < 0 ? lane_told(lane, client, r) : redis_answer_script(client, script, *ret);
 }
@@ -475,8 +475,8 @@ int redis_lane_command(redis_lane *lane, redis_words *w, const redis_reply **ret
 {
         if (w->bad)
                 return -ENOMEM;
-        int r = redis_call(lane->client, w->arena, w->at, w->n, ret,
-                           redis_queue_deadline(deadline));
+        int r = (w->once ? redis_call_once : redis_call)(lane->client, w->arena, w->at, w->n, ret,
+                                                         redis_queue_deadline(deadline));
         return r < 0 ? lane_told(lane, lane->client, r)
                      : redis_answer_command(lane->client, w->at[0], *ret);
 }

@@ -639,7 +639,7 @@ static int claim_bind(redis_claim *c)
 {
         int r = 0;
         for (size_t i = 0; r == 0 && i < c->claim->n_queues; i++)
-                r = redis_queue_bind(c->lane, c->arena, c->claim->queues[i], c->deadline);
+                r = redis_queue_bind(c->lane, c->arena, c->claim->queues[i], false, c->deadline);
         return r;
 }
 

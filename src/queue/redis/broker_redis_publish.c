@@ -89,7 +89,7 @@ static void note_bound(redis_queue *q, sj_str queue)
                 free(name);
 }
 
-int redis_queue_bind(redis_lane *lane, sj_arena *arena, sj_str queue, sj_time deadline)
+int redis_queue_bind(redis_lane *lane, sj_arena *arena, sj_str queue, bool once, sj_time deadline)
 {
         redis_queue *q = lane->q;
         const redis_reply *unused;
@@ -101,6 +101,7 @@ int redis_queue_bind(redis_lane *lane, sj_arena *arena, sj_str queue, sj_time de
         redis_words_add(&w, redis_queue_name(q, arena, "_kombu.binding.%.*s", SJ_STR_ARG(queue)));
         redis_words_format(&w, "%.*s%.*s%.*s%.*s", SJ_STR_ARG(queue), SJ_STR_ARG(sep),
                            SJ_STR_ARG(sep), SJ_STR_ARG(queue));
+        w.once = once;
         int r = redis_lane_command(lane, &w, &unused, deadline);
         if (r == 0)
                 note_bound(q, queue);
@@ -173,6 +174,7 @@ typedef struct publication {
         size_t n;
         const size_t *of; /* which of the caller's each one is, or NULL: it is the same */
         broker_published *ret;
+        bool once; /* broker_publish_once */
         sj_time deadline;
 } publication;
 
@@ -210,6 +212,7 @@ static int push(redis_lane *lane, sj_arena *arena, const publication *p)
                         return r;
                 redis_words_add(&w, envelope);
         }
+        w.once = p->once;
         int r = redis_lane_command(lane, &w, &unused, p->deadline);
         for (size_t i = 0; r == 0 && p->ret && i < p->n; i++)
                 say(&p->ret[p->of ? p->of[i] : i], p->messages[i].id, false);
@@ -227,6 +230,7 @@ static int put(redis_lane *lane, sj_arena *arena, const publication *p, sj_wall 
                 if (r < 0)
                         return r;
         }
+        w.once = p->once;
         int r = redis_lane_script(lane, SCRIPT_PUBLISH, &w, &reply, p->deadline);
         if (r == 0)
                 r = redis_answer_each(lane->client, reply, p->n, ANSWER_TEXT);
@@ -241,7 +245,7 @@ static int publish_plain(redis_lane *lane, sj_arena *arena, const publication *p
 {
         sj_wall now = sj_wall_now();
         for (size_t i = 0; i < p->n; i++) {
-                int r = redis_queue_bind(lane, arena, p->messages[i].queue, p->deadline);
+                int r = redis_queue_bind(lane, arena, p->messages[i].queue, p->once, p->deadline);
                 if (r < 0)
                         return r;
         }
@@ -256,7 +260,7 @@ static sj_str key_of(const broker_message *m)
 }
 
 /* Those that a fanout exchange has, which kombu listens for with the key or without. */
-static int publish_fanout(redis_lane *lane, sj_arena *arena, const broker_message *m,
+static int publish_fanout(redis_lane *lane, sj_arena *arena, const broker_message *m, bool once,
                           sj_time deadline)
 {
         char channel[2 * SJ_TASK_NAME_MAX + 2];
@@ -267,7 +271,8 @@ static int publish_fanout(redis_lane *lane, sj_arena *arena, const broker_messag
                                  SJ_STR_ARG(exchange), SJ_STR_ARG(key));
                 if (n < 0 || (size_t)n >= sizeof(channel))
                         return -EINVAL;
-                r = redis_queue_emit_in(lane, (sj_str){channel, (size_t)n}, envelope, deadline);
+                r = redis_queue_emit_in(lane, (sj_str){channel, (size_t)n}, envelope, once,
+                                        deadline);
         }
         if (r == 0) {
                 sj_log(SJ_LOG_ERROR,
@@ -317,9 +322,9 @@ int redis_queue_route(redis_lane *lane, sj_arena *arena, const broker_message me
                 int found = 1;
                 if (m->exchange.n)
                         found = redis_queue_lookup(lane, arena, m->exchange, key_of(m), &queues,
-                                                   deadline);
+                                                   false, deadline);
                 if (found == 0) {
-                        int r = publish_fanout(lane, arena, m, deadline);
+                        int r = publish_fanout(lane, arena, m, false, deadline);
                         if (r < 0 && r != -ENOENT)
                                 return r;
                         found = r == -ENOENT;
@@ -347,7 +352,7 @@ static int publish_routed(redis_lane *lane, sj_arena *arena, const publication *
                 int n = 1;
                 if (m->exchange.n)
                         n = redis_queue_lookup(lane, arena, m->exchange, key_of(m), &queues,
-                                               p->deadline);
+                                               p->once, p->deadline);
                 if (n < 0)
                         return n;
                 fanned[i] = n == 0;
@@ -355,7 +360,9 @@ static int publish_routed(redis_lane *lane, sj_arena *arena, const publication *
                         route_to(&x, arena, m, i, queues ? queues[k] : m->queue);
         }
         for (size_t i = 0; i < p->n; i++) {
-                int r = fanned[i] ? publish_fanout(lane, arena, &p->messages[i], p->deadline) : 0;
+                int r = fanned[i]
+                                ? publish_fanout(lane, arena, &p->messages[i], p->once, p->deadline)
+                                : 0;
                 if (r < 0)
                         return r;
                 if (fanned[i] && p->ret)
@@ -365,6 +372,7 @@ static int publish_routed(redis_lane *lane, sj_arena *arena, const publication *
                                     .n = x.n,
                                     .of = x.of,
                                     .ret = p->ret,
+                                    .once = p->once,
                                     .deadline = p->deadline};
         return x.bad ? -ENOMEM : x.n ? publish_plain(lane, arena, &routed) : 0;
 }
@@ -383,5 +391,13 @@ int redis_queue_publish(broker *b, const broker_message messages[], size_t n,
                         broker_published ret[], sj_time deadline)
 {
         publication p = {.messages = messages, .n = n, .ret = ret, .deadline = deadline};
+        return redis_lane_call(b, publish_in, &p);
+}
+
+int redis_queue_publish_once(broker *b, const broker_message messages[], size_t n,
+                             broker_published ret[], sj_time deadline)
+{
+        publication p = {
+                .messages = messages, .n = n, .ret = ret, .once = true, .deadline = deadline};
         return redis_lane_call(b, publish_in, &p);
 }

@@ -38,7 +38,7 @@ static int restored(redis_lane *lane, sj_arena *arena, sj_str value, sj_str **re
         if (r < 0 && r != -EBADMSG)
                 return r;
         if (exchange.n)
-                n = redis_queue_lookup(lane, arena, exchange, key, &queues, deadline);
+                n = redis_queue_lookup(lane, arena, exchange, key, &queues, false, deadline);
         if (n < 0)
                 return n;
         if (n == 0) {

@@ -428,9 +428,9 @@ static int bind_all(settling *c)
         for (size_t i = 0; r == 0 && i < c->n; i++) {
                 const broker_settlement *x = &c->settlements[i];
                 if (x->verdict == BROKER_RETRY)
-                        r = redis_queue_bind(c->lane, c->arena, x->next->queue, c->deadline);
+                        r = redis_queue_bind(c->lane, c->arena, x->next->queue, false, c->deadline);
                 for (size_t k = 0; r == 0 && k < x->n_follow_ups; k++)
-                        r = redis_queue_bind(c->lane, c->arena, x->follow_ups[k].queue,
+                        r = redis_queue_bind(c->lane, c->arena, x->follow_ups[k].queue, false,
                                              c->deadline);
         }
         return r;
