@@ -26,6 +26,10 @@ int bench_run(void *arg)
                          0);
         assert_int_equal(app_new_over(b->broker, NULL, &b->app), 0);
         b->options.broker = b->broker;
+        if (b->faulty) {
+                broker_faulty_init(b->faulty, b->broker);
+                b->options.broker = &b->faulty->base;
+        }
         b->options.name = "w@test";
         b->options.queues = &queue;
         b->options.n_queues = 1;

@@ -7,6 +7,7 @@
 #define SANJAB_QUEUE_WORKER_BENCH_H
 
 #include "queue/app.h"
+#include "queue/broker/broker_faulty.h"
 #include "queue/worker/worker.h"
 
 #include <sanjab/queue.h>
@@ -17,7 +18,8 @@ typedef struct bench {
         broker *broker;
         sj_app *app;
         worker *worker;
-        const char *url; /* of its broker; NULL: one of its own in memory */
+        const char *url;       /* of its broker; NULL: one of its own in memory */
+        broker_faulty *faulty; /* between it and the worker, or NULL */
         worker_pool_kind pool;
         int (*test)(struct bench *b);
         worker_options options; /* where they differ from the usual */

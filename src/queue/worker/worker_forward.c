@@ -33,16 +33,23 @@ typedef struct question {
         buf known;
         broker_published *published;
         size_t n;
+        bool once;
+        sj_time deadline;
         sj_future answered;
 } question;
 
 static int ask(void *arg)
 {
         question *q = arg;
+        sj_time left = q->deadline - sj_now();
         q->number = ++q->f->next;
         list_append(&q->f->questions, &q->place);
         const wire_record record = {
-                .head = {.kind = WIRE_PUBLISH, .slot = q->number, .n_texts = 3},
+                .head = {.kind = WIRE_PUBLISH,
+                         .slot = q->number,
+                         .time = left > 0 ? left : 0,
+                         .result = q->once,
+                         .n_texts = 3},
                 .texts = {buf_str(&q->text), buf_str(&q->joins), buf_str(&q->known)}};
         int r = q->f->put(q->f->arg, &record);
         if (r < 0) {
@@ -94,14 +101,17 @@ typedef struct demand {
         size_t n_joins;
         const broker_result *known;
         size_t n_known;
+        bool once;
 } demand;
 
-static int ask_for(broker *b, const demand *d)
+static int ask_for(broker *b, const demand *d, sj_time deadline)
 {
         forward *f = (forward *)(void *)b;
         question q = {.f = f,
                       .published = d->ret,
                       .n = d->n,
+                      .once = d->once,
+                      .deadline = deadline,
                       .text = BUF_INIT(WIRE_MESSAGE_MAX),
                       .joins = BUF_INIT(WIRE_MESSAGE_MAX),
                       .known = BUF_INIT(WIRE_MESSAGE_MAX)};
@@ -127,31 +137,34 @@ static int ask_for(broker *b, const demand *d)
 static int publish(broker *b, const broker_message messages[], size_t n, broker_published ret[],
                    sj_time deadline)
 {
-        (void)deadline;
-        return ask_for(b, &(demand){.messages = messages, .n = n, .ret = ret});
+        return ask_for(b, &(demand){.messages = messages, .n = n, .ret = ret}, deadline);
+}
+
+static int publish_once(broker *b, const broker_message messages[], size_t n,
+                        broker_published ret[], sj_time deadline)
+{
+        const demand d = {.messages = messages, .n = n, .ret = ret, .once = true};
+        return ask_for(b, &d, deadline);
 }
 
 static int join_open(broker *b, const broker_join joins[], size_t n, sj_time deadline)
 {
-        (void)deadline;
-        return ask_for(b, &(demand){.joins = joins, .n_joins = n});
+        return ask_for(b, &(demand){.joins = joins, .n_joins = n}, deadline);
 }
 
 static int join_grow(broker *b, sj_str group, int64_t by, sj_time deadline)
 {
-        (void)deadline;
         const broker_join join = {.group = group, .size = -by};
-        return ask_for(b, &(demand){.joins = &join, .n_joins = 1});
+        return ask_for(b, &(demand){.joins = &join, .n_joins = 1}, deadline);
 }
 
 /* Of results it is told only that there will be one: what a canvas makes known. */
 static int result_put(broker *b, const broker_result results[], size_t n, sj_time deadline)
 {
-        (void)deadline;
         for (size_t i = 0; i < n; i++)
                 if (!sj_str_equal(results[i].state, SJ_STR("PENDING")))
                         return -EOPNOTSUPP;
-        return ask_for(b, &(demand){.known = results, .n_known = n});
+        return ask_for(b, &(demand){.known = results, .n_known = n}, deadline);
 }
 
 /* ── By the child's own connection ───────────────────────────────────────────────────────── */
@@ -212,6 +225,7 @@ static int emit(broker *b, sj_str channel, sj_str text, sj_time deadline)
 
 static const broker_class forward_class = {.scheme = "forward",
                                            .publish = publish,
+                                           .publish_once = publish_once,
                                            .join_open = join_open,
                                            .join_grow = join_grow,
                                            .result_put = result_put,

@@ -93,7 +93,7 @@ static int publish_for(void *arg)
         worker_reply *p = arg;
         worker_child *c = p->c;
         broker *b = c->w->options.broker;
-        sj_time deadline = sj_after(SJ_PUBLISH_DEADLINE);
+        sj_time deadline = p->deadline;
         if (p->n_known)
                 p->result = broker_result_put(b, p->known, p->n_known, deadline);
         for (size_t i = 0; i < p->n_joins && p->result >= 0; i++) {
@@ -102,7 +102,8 @@ static int publish_for(void *arg)
                                            : broker_join_open(b, join, 1, deadline);
         }
         if (p->result >= 0)
-                p->result = broker_publish(b, p->messages, p->n, p->published, deadline);
+                p->result = (p->once ? broker_publish_once : broker_publish)(
+                        b, p->messages, p->n, p->published, deadline);
         const sj_app_options *app = c->w->options.app;
         if (p->result >= 0 && app && app->send_sent_event)
                 sent_events_tell(b, &c->w->clock, c->w->origin, p->messages, p->published, p->n,
@@ -115,8 +116,11 @@ static int publish_for(void *arg)
 static int take_publish(worker_child *c, const wire_record *record)
 {
         sj_arena *arena;
-        if (record->head.n_texts != 3 || c->n_asked == ASKED_MAX)
+        sj_time limit = record->head.time;
+        if (record->head.n_texts != 3 || c->n_asked == ASKED_MAX || limit < 0)
                 return -EPROTO;
+        if (limit > SJ_PUBLISH_DEADLINE)
+                limit = SJ_PUBLISH_DEADLINE;
         /* Last words: who asked is gone, and its delivery will be run again. */
         if (!c->scope)
                 return 0;
@@ -152,7 +156,9 @@ static int take_publish(worker_child *c, const wire_record *record)
                                     .n_joins = n_joins,
                                     .known = known,
                                     .n_known = n_known,
-                                    .published = published};
+                                    .published = published,
+                                    .deadline = sj_after(limit),
+                                    .once = record->head.result == 1};
                 r = sj_spawn(c->scope, publish_for, p, NULL);
                 c->n_asked += r >= 0;
         }

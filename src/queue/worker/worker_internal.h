@@ -77,6 +77,8 @@ typedef struct worker_reply {
         const broker_result *known; /* and made known */
         size_t n_known;
         broker_published *published;
+        sj_time deadline;
+        bool once;
         int result;
 } worker_reply;
 

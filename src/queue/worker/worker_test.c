@@ -69,6 +69,16 @@ SJ_TASK(parent, const char *)
         return *ret ? 0 : -ENOMEM;
 }
 
+/* Sends one by a policy and deadline of its own; what came of it. */
+SJ_TASK(hasty, int64_t, (bool, once), (double, seconds))
+{
+        const sj_retry_policy none = {.max_retries = SJ_NO_RETRIES};
+        const sj_call call = {.retry = once ? &none : NULL,
+                              .deadline = sj_after((sj_time)(seconds * (double)SJ_SEC))};
+        *ret = sj_send_task(self->app, "multiply", "[1, 2]", NULL, &call, NULL);
+        return 0;
+}
+
 SJ_TASK(early, void)
 {
         return sj_raise(self, "ValueError", "early bird");
@@ -294,6 +304,44 @@ static int has_children_of_its_own(bench *b)
         assert_int_equal(sj_json_int(outcome.value, &value), 0);
         sj_arena_free(arena);
         return value == 42 ? 0 : -EIO;
+}
+
+/* Its broker is slow, for both ways. */
+static int sends_in_haste(bench *b)
+{
+        faulty_plan *plans = b->faulty->plans;
+        const struct {
+                bool once;
+                double seconds;
+                int result;
+                unsigned calls, calls_once;
+        } rows[] = {
+                {false, 10, 0, 1, 0},
+                {true, 10, 0, 0, 1},
+                {false, 0.01, -ETIMEDOUT, 1, 0},
+                {true, 0.01, -ETIMEDOUT, 0, 1},
+        };
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+                sj_result result;
+                plans[FAULTY_PUBLISH] = (faulty_plan){.delay = SJ_SEC};
+                plans[FAULTY_PUBLISH_ONCE] = (faulty_plan){.delay = SJ_SEC};
+                assert_int_equal(hasty_delay(b->app, rows[i].once, rows[i].seconds, &result), 0);
+                bench_expect_int(&result, rows[i].result);
+                assert_int_equal(plans[FAULTY_PUBLISH].calls, rows[i].calls);
+                assert_int_equal(plans[FAULTY_PUBLISH_ONCE].calls, rows[i].calls_once);
+        }
+        return 0;
+}
+
+static void what_a_task_sends_has_a_policy_and_deadline_of_its_own(void **state)
+{
+        (void)state;
+        for (unsigned pool = WORKER_PREFORK; pool < WORKER_SOLO; pool++) {
+                broker_faulty faulty;
+                bench b = {
+                        .pool = (worker_pool_kind)pool, .faulty = &faulty, .test = sends_in_haste};
+                assert_int_equal(sj_run(bench_run, &b), 0);
+        }
 }
 
 static void a_task_may_send_tasks(void **state)
@@ -538,6 +586,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(retries_come_to_their_end),
                 cmocka_unit_test(a_running_task_hears_of_its_revocation),
                 cmocka_unit_test(a_task_may_send_tasks),
+                cmocka_unit_test(what_a_task_sends_has_a_policy_and_deadline_of_its_own),
                 cmocka_unit_test(what_a_task_sends_goes_by_the_workers_routes),
                 cmocka_unit_test(what_a_child_is_told_of_its_app_is_what_the_worker_has),
                 cmocka_unit_test(what_makes_no_sense_of_an_app_is_refused),

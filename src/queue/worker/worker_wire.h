@@ -65,14 +65,16 @@ typedef enum wire_kind {
 /* The numbers of a record; what each means depends on the kind. */
 typedef struct wire_head {
         uint32_t kind;
-        uint32_t slot; /* RUN, RETURNED, SKIPPED, DECLINED, PROGRESS, EVENT; PUBLISH, REPLY: the
-                          question's number */
-        int64_t time;  /* RUN: nanoseconds until the soft limit, 0 none; RETURNED: it ran so long */
-        int64_t hard;  /* RUN: nanoseconds until the hard limit, 0 none */
-        int64_t expires;     /* RUN: microseconds of wall time, 0 never */
+        uint32_t slot;   /* RUN, RETURNED, SKIPPED, DECLINED, PROGRESS, EVENT; PUBLISH, REPLY: the
+                            question's number */
+        int64_t time;    /* RUN: nanoseconds until the soft limit, 0 none; RETURNED: it ran so long;
+                            PUBLISH: nanoseconds that it may take */
+        int64_t hard;    /* RUN: nanoseconds until the hard limit, 0 none */
+        int64_t expires; /* RUN: microseconds of wall time, 0 never */
         uint32_t retries;    /* RUN */
         uint32_t deliveries; /* RUN */
-        int32_t result;      /* REPLY; ROUTES: what the broker can, of WIRE_CAPABILITIES */
+        int32_t result;      /* REPLY; ROUTES: what the broker can, of WIRE_CAPABILITIES; PUBLISH: 1
+                                it is to be as broker_publish_once, else 0 */
         uint32_t n_texts;
 } wire_head;
 
