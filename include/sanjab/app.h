@@ -58,7 +58,7 @@ typedef struct sj_retry_policy {
         int max_retries;       /* 0: 3; SJ_NO_RETRIES, SJ_RETRY_FOREVER (until the deadline) */
         double interval_start; /* seconds before the first; 0: at once */
         double interval_step;  /* more each time; 0: 0.2 */
-        double interval_max;   /* at most; 0: 0.2 */
+        double interval_max;   /* at most; 0: 1 */
 } sj_retry_policy;
 
 /*

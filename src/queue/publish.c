@@ -21,7 +21,7 @@
 
 #define PUBLISH_RETRIES       3
 #define PUBLISH_STEP          0.2
-#define PUBLISH_INTERVAL_MOST 0.2
+#define PUBLISH_INTERVAL_MOST 1.0
 #define PUBLISH_SECONDS_MOST  1e9
 
 static bool seconds_ok(double seconds)

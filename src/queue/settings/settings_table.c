@@ -75,7 +75,7 @@ const setting settings_table[] = {
          .help = "try again when the broker cannot be reached"},
         {ROW(task_publish_retry_policy), .kind = SETTINGS_PAIRS, OF_BOTH,
          .help = "how often and when: max_retries (3), interval_start (0), interval_step (0.2), "
-                 "interval_max (0.2)"},
+                 "interval_max (1)"},
 
         /* running */
         {ROW(accept_content), .kind = SETTINGS_CONTENT, .fallback = "json", OF_WORKER,
