@@ -4,8 +4,8 @@
 #define SANJAB_EXEC_AWAIT_H
 
 #include "base/list.h"
-#include "exec/mutex.h"
 #include "fiber/await.h"
+#include "fiber/mutex.h"
 
 #include <sanjab/fiber.h>
 #include <sanjab/future.h>

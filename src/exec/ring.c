@@ -25,7 +25,7 @@
  */
 #include "exec/ring.h"
 
-#include "exec/cpu.h"
+#include "fiber/cpu.h"
 #include "os/os.h"
 
 #include <stdatomic.h>

@@ -13,6 +13,7 @@
 #include "fiber/future.h"
 
 #include "fiber/await.h"
+#include "fiber/cpu.h"
 #include "fiber/fiber.h"
 
 #include <sanjab/future.h>
@@ -34,11 +35,8 @@ static uint32_t load_state(const sj_future *f)
 static void lock(sj_future *f)
 {
         while (atomic_fetch_or_explicit(state_of(f), LOCKED, memory_order_acquire) & LOCKED)
-                while (atomic_load_explicit(state_of(f), memory_order_relaxed) & LOCKED) {
-#if defined(__x86_64__)
-                        __builtin_ia32_pause();
-#endif
-                }
+                while (atomic_load_explicit(state_of(f), memory_order_relaxed) & LOCKED)
+                        cpu_relax();
         if (!f->waiters.next)
                 list_init(&f->waiters);
 }

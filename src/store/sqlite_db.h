@@ -7,7 +7,7 @@
 #ifndef SANJAB_STORE_SQLITE_DB_H
 #define SANJAB_STORE_SQLITE_DB_H
 
-#include "exec/mutex.h"
+#include "fiber/mutex.h"
 #include "store/sqlite.h"
 
 #include <sanjab/future.h>

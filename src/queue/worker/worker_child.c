@@ -17,8 +17,8 @@
 #include "queue/worker/worker_child.h"
 
 #include "base/list.h"
-#include "exec/mutex.h"
 #include "exec/zygote.h"
+#include "fiber/mutex.h"
 #include "os/os.h"
 #include "queue/app.h"
 #include "queue/worker/worker_forward.h"

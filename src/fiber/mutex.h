@@ -6,10 +6,10 @@
  * Why not pthread's: outside of src/os nothing asks the system but through the seam, and a lock
  * that nobody holds never does.
  */
-#ifndef SANJAB_EXEC_MUTEX_H
-#define SANJAB_EXEC_MUTEX_H
+#ifndef SANJAB_FIBER_MUTEX_H
+#define SANJAB_FIBER_MUTEX_H
 
-#include "exec/cpu.h"
+#include "fiber/cpu.h"
 #include "os/os.h"
 
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a thread does in the short time before it sleeps. */
-#ifndef SANJAB_EXEC_CPU_H
-#define SANJAB_EXEC_CPU_H
+#ifndef SANJAB_FIBER_CPU_H
+#define SANJAB_FIBER_CPU_H
 
 /* Tells the processor that this is a loop that waits for another one. */
 static inline void cpu_relax(void)
