@@ -38,6 +38,7 @@ extern "C" {
 #define SJ_ADDRESSES_MAX    32  /* the addresses of a name that are looked at */
 #define SJ_ADDRESS_TEXT_MAX 128 /* an address as text, with its NUL */
 #define SJ_TLS_WHY_MAX      256 /* why TLS failed, with its NUL */
+#define SJ_FDS_MAX          253 /* descriptors that travel at once, as the system has it */
 
 /* ── Addresses and names ─────────────────────────────────────────────────────────────────── */
 
@@ -202,6 +203,27 @@ typedef struct sj_peer_process {
  * -ENOTCONN.
  */
 SJ_PUBLIC int sj_stream_peer_process(const sj_stream *s, sj_peer_process *ret);
+
+/*
+ * As sj_write of n > 0 bytes, over a Unix stream and with descriptors: the peer gets duplicates of
+ * them with the first of the bytes, if it reads that with sj_read_fds; else they are closed. They
+ * stay the caller's, to be closed at any time after. -EINVAL n is 0; -EMSGSIZE more than
+ * SJ_FDS_MAX; -EBADF one is not open; -ETOOMANYREFS too many are on their way already; -EOPNOTSUPP
+ * another kind of stream; -ENOSYS under the simulator; else as sj_write, and nothing has gone.
+ */
+SJ_PUBLIC int sj_write_fds(sj_stream *s, const void *data, size_t n, const int fds[], size_t n_fds,
+                           sj_time deadline);
+
+/*
+ * As sj_read, with the descriptors that came with these bytes: *n_fds says how many there is room
+ * for, and then how many came, often 0. They are the caller's, and not inherited by programs that
+ * are started. It reads no further than to the end of the bytes that they came with.
+ * -EMSGSIZE more came than there is room for; -EMFILE this process cannot have so many: all of them
+ * are closed then, and the bytes are lost; -EOPNOTSUPP another kind of stream; -ENOSYS under the
+ * simulator; else as sj_read.
+ */
+SJ_PUBLIC ssize_t sj_read_fds(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_fds,
+                              sj_time deadline);
 
 /* ── Buffered reading and writing ────────────────────────────────────────────────────────── */
 

@@ -68,7 +68,8 @@ static int start(zygote *z, const char *name)
         wire_hello hello = {.magic = WIRE_MAGIC, .parent = os_pid()};
         strncpy(hello.name, name, ZYGOTE_NAME_MAX);
         struct iovec part = {&hello, sizeof(hello)};
-        return os_message_send(z->socket, &part, 1, NULL, 0);
+        ssize_t sent = os_message_send(z->socket, &part, 1, NULL, 0);
+        return sent < 0 ? (int)sent : 0;
 }
 
 int zygote_new(const char *name, zygote **ret)
@@ -143,8 +144,10 @@ int zygote_spawn(zygote *z, const zygote_request *request)
                 {&head, sizeof(head)},
                 {(void *)(uintptr_t)request->argument.data, request->argument.n},
         };
-        int error = os_message_send(z->socket, parts, 2, request->fds, request->n_fds);
-        return error == -ECONNRESET || error == -ENOTCONN ? -EPIPE : error;
+        ssize_t sent = os_message_send(z->socket, parts, 2, request->fds, request->n_fds);
+        if (sent == -ECONNRESET || sent == -ENOTCONN)
+                return -EPIPE;
+        return sent < 0 ? (int)sent : 0;
 }
 
 int zygote_next(zygote *z, zygote_event *ret)
@@ -153,7 +156,8 @@ int zygote_next(zygote *z, zygote_event *ret)
         int pidfd = -1;
         size_t n_fds = 1;
         struct iovec part = {&event, sizeof(event)};
-        ssize_t n = os_message_recv(z->socket, &part, 1, &pidfd, &n_fds);
+        bool lost;
+        ssize_t n = os_message_recv(z->socket, &part, 1, &pidfd, &n_fds, &lost);
         if (n == 0 || n == -ECONNRESET)
                 return -EPIPE;
         if (n < 0)

@@ -137,13 +137,18 @@ static bool serve_request(server *s)
         int fds[ZYGOTE_FDS_MAX];
         size_t n_fds = ZYGOTE_FDS_MAX;
         struct iovec parts[] = {{&request, sizeof(request)}, {argument, sizeof(argument)}};
-        ssize_t n = os_message_recv(WIRE_SOCKET, parts, 2, fds, &n_fds);
+        bool lost;
+        ssize_t n = os_message_recv(WIRE_SOCKET, parts, 2, fds, &n_fds, &lost);
         if (n == -EAGAIN)
                 return true;
         if (n < (ssize_t)sizeof(request))
                 return false;
         request.entry[ZYGOTE_ENTRY_MAX] = request.name[ZYGOTE_NAME_MAX] = '\0';
-        start_child(s, &request, (sj_str){argument, (size_t)n - sizeof(request)}, fds, n_fds);
+        if (lost)
+                refuse(request.id, -EMFILE);
+        else
+                start_child(s, &request, (sj_str){argument, (size_t)n - sizeof(request)}, fds,
+                            n_fds);
         for (size_t i = 0; i < n_fds; i++)
                 os_close(fds[i]);
         return true;
@@ -207,7 +212,8 @@ static bool called_upon(int argc, char *const argv[], wire_hello *ret)
                 return false;
         size_t n_fds = 0;
         struct iovec part = {ret, sizeof(*ret)};
-        ssize_t n = os_message_recv(WIRE_SOCKET, &part, 1, NULL, &n_fds);
+        bool lost;
+        ssize_t n = os_message_recv(WIRE_SOCKET, &part, 1, NULL, &n_fds, &lost);
         if (n == 0)
                 os_exit(0);
         return n == sizeof(*ret) && ret->magic == WIRE_MAGIC;

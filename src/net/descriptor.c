@@ -219,8 +219,10 @@ static int stream_of_kind(int fd, uint32_t mode, sj_stream **ret)
         int flags = r < 0 ? r : os_status_flags(fd);
         if (flags < 0)
                 return flags;
-        if (S_ISSOCK(mode))
-                return stream_of_socket(fd, ret);
+        if (S_ISSOCK(mode)) {
+                r = os_get_option(fd, SOL_SOCKET, SO_DOMAIN);
+                return r < 0 ? r : stream_of_socket(fd, r, ret);
+        }
         bool write_only = (flags & O_ACCMODE) == O_WRONLY;
         return stream_of_other(fd, write_only ? &write_only_kind : &ready_kind, ret);
 }

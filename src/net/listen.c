@@ -245,7 +245,7 @@ int sj_accept(sj_listener *l, sj_stream **ret, sj_time deadline)
                 sj_log(SJ_LOG_WARNING, "connections are accepted again");
         l->starved = false;
         socket_tune(fd, l->family);
-        r = stream_of_socket(fd, ret);
+        r = stream_of_socket(fd, l->family, ret);
         if (r < 0)
                 os_close(fd);
         return r;

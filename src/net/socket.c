@@ -11,7 +11,8 @@
  * One try is known to be vain: after a read that brought less than was asked for there is nothing
  * more, and whatever comes later comes with an edge (epoll(7), question 9). That saves a system
  * call for each message of a conversation. It does not hold for the end of the data, whose edge
- * may have been the same as the data's; therefore the loop keeps the hang-up (OS_HANGUP).
+ * may have been the same as the data's; therefore the loop keeps the hang-up (OS_HANGUP). And not
+ * for Unix sockets, where a read stops behind the bytes that a descriptor came with (unix(7)).
  */
 #include "net/socket.h"
 
@@ -31,7 +32,8 @@
 struct socket_stream {
         sj_stream base;
         struct socket socket;
-        bool drained; /* the last read has brought less than was asked for */
+        bool is_unix;
+        bool drained; /* the last read has brought all that there was */
         bool reset;   /* the peer has broken it off, and the system has told us so */
 };
 
@@ -144,7 +146,7 @@ static ssize_t socket_read(sj_stream *s, void *ret, size_t n, sj_time deadline)
                 return waited;
         for (;;) {
                 ssize_t got = os_recv(of(s)->socket.fd, ret, n);
-                of(s)->drained = got > 0 && (size_t)got < n;
+                of(s)->drained = got > 0 && (size_t)got < n && !of(s)->is_unix;
                 if (got == 0 && of(s)->reset)
                         return -ECONNRESET;
                 if (got != -EAGAIN)
@@ -192,6 +194,52 @@ static int socket_write(sj_stream *s, struct iovec *parts, size_t n, size_t *sen
         return 0;
 }
 
+static ssize_t socket_send_fds(sj_stream *s, const void *data, size_t n, const int fds[],
+                               size_t n_fds, sj_time deadline)
+{
+        const struct iovec part = {(void *)(uintptr_t)data, n};
+        if (!of(s)->is_unix)
+                return -EOPNOTSUPP;
+        for (;;) {
+                ssize_t put = os_message_send(of(s)->socket.fd, &part, 1, fds, n_fds);
+                if (put != -EAGAIN)
+                        return verdict(s, put);
+                int r = wait_in(s, OS_WRITABLE, deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
+/* None of what could not be handed over whole is kept: half of it would be mistaken for all. */
+static ssize_t refuse_rest(const int fds[], size_t n, size_t room)
+{
+        for (size_t i = 0; i < n; i++)
+                os_close(fds[i]);
+        return n < room ? -EMFILE : -EMSGSIZE;
+}
+
+static ssize_t socket_recv_fds(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_fds,
+                               sj_time deadline)
+{
+        const struct iovec part = {ret, n};
+        if (!of(s)->is_unix)
+                return -EOPNOTSUPP;
+        for (;;) {
+                size_t count = *n_fds;
+                bool lost;
+                ssize_t got = os_message_recv(of(s)->socket.fd, &part, 1, ret_fds, &count, &lost);
+                if (got >= 0 && lost)
+                        return refuse_rest(ret_fds, count, *n_fds);
+                if (got >= 0)
+                        *n_fds = count;
+                if (got != -EAGAIN)
+                        return got == 0 && of(s)->reset ? -ECONNRESET : verdict(s, got);
+                int r = wait_in(s, OS_READABLE, deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
 static int socket_shutdown(sj_stream *s, sj_time deadline)
 {
         (void)deadline;
@@ -224,6 +272,8 @@ static const struct stream_kind kind = {
         .close = socket_free,
         .local = local_of,
         .peer = peer_of,
+        .send_fds = socket_send_fds,
+        .recv_fds = socket_recv_fds,
 };
 
 int sj_stream_peer_process(const sj_stream *s, sj_peer_process *ret)
@@ -276,13 +326,14 @@ int socket_rest(sj_stream *s, struct socket_sleeper *sleeper)
         return 0;
 }
 
-int stream_of_socket(int fd, sj_stream **ret)
+int stream_of_socket(int fd, int family, sj_stream **ret)
 {
         struct socket_stream *s = malloc(sizeof(*s));
         if (!s)
                 return -ENOMEM;
         stream_init(&s->base, &kind);
         s->socket = (struct socket){.fd = fd};
+        s->is_unix = family == AF_UNIX;
         s->reset = s->drained = false;
         *ret = &s->base;
         return 0;
@@ -295,13 +346,13 @@ int sj_stream_pair(sj_stream *ret[2])
         int r = os_socket_pair(fds);
         if (r < 0)
                 return r;
-        r = stream_of_socket(fds[0], &first);
+        r = stream_of_socket(fds[0], AF_UNIX, &first);
         if (r < 0) {
                 os_close(fds[0]);
                 os_close(fds[1]);
                 return r;
         }
-        r = stream_of_socket(fds[1], &second);
+        r = stream_of_socket(fds[1], AF_UNIX, &second);
         if (r < 0) {
                 sj_stream_close(first);
                 os_close(fds[1]);
@@ -364,7 +415,7 @@ int socket_connect(const sj_address *address, sj_stream **ret, sj_time deadline)
         if (fd < 0)
                 return fd;
         socket_tune(fd, address_family(address));
-        r = stream_of_socket(fd, &s);
+        r = stream_of_socket(fd, address_family(address), &s);
         if (r < 0) {
                 os_close(fd);
                 return r;

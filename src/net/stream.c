@@ -116,6 +116,39 @@ int sj_writev(sj_stream *s, const struct iovec parts[], size_t n, sj_time deadli
         return r;
 }
 
+int sj_write_fds(sj_stream *s, const void *data, size_t n, const int fds[], size_t n_fds,
+                 sj_time deadline)
+{
+        if (n == 0)
+                return -EINVAL;
+        int r = before(s);
+        if (r < 0)
+                return r;
+        if (!s->kind->send_fds)
+                return -EOPNOTSUPP;
+        if (s->broken || s->shut)
+                return -EPIPE;
+        ssize_t put = s->kind->send_fds(s, data, n, fds, n_fds, deadline);
+        if (put < 0 || (size_t)put == n)
+                return put < 0 ? (int)put : 0;
+        r = sj_write(s, (const char *)data + put, n - (size_t)put, deadline);
+        if (r < 0)
+                s->broken = true;
+        return r;
+}
+
+ssize_t sj_read_fds(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_fds,
+                    sj_time deadline)
+{
+        if (n == 0)
+                return -EINVAL;
+        int r = before(s);
+        if (r < 0)
+                return r;
+        return s->kind->recv_fds ? s->kind->recv_fds(s, ret, n, ret_fds, n_fds, deadline)
+                                 : -EOPNOTSUPP;
+}
+
 int sj_stream_shutdown(sj_stream *s, sj_time deadline)
 {
         int r = before(s);

@@ -25,6 +25,14 @@ struct stream_kind {
         void (*close)(sj_stream *s);
         int (*local)(const sj_stream *s, sj_address *ret);
         int (*peer)(const sj_stream *s, sj_address *ret);
+        /*
+         * Sends descriptors with the first of the n > 0 bytes, and returns how many of these have
+         * gone; receives both, as sj_read_fds. -EOPNOTSUPP; NULL: always.
+         */
+        ssize_t (*send_fds)(sj_stream *s, const void *data, size_t n, const int fds[], size_t n_fds,
+                            sj_time deadline);
+        ssize_t (*recv_fds)(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_fds,
+                            sj_time deadline);
 };
 
 struct sj_stream {
@@ -44,8 +52,9 @@ void stream_init(sj_stream *s, const struct stream_kind *kind);
 ssize_t stream_fill(sj_stream *s, buf *b, size_t most, sj_time deadline);
 
 /*
- * A stream of a connected, non-blocking socket, which it owns from now on (not after -ENOMEM).
+ * A stream of a connected, non-blocking socket of that family, which it owns from now on (not after
+ * -ENOMEM).
  */
-int stream_of_socket(int fd, sj_stream **ret);
+int stream_of_socket(int fd, int family, sj_stream **ret);
 
 #endif

@@ -48,7 +48,7 @@ static void start(struct program *p, const char *const argv[])
         sj_child_options o = {.in = fds[1], .out = fds[1], .err = fds[1], .die_with_parent = true};
         CHECK_INT(sj_child_start((char *const *)(uintptr_t)argv, &o, &p->child), 0);
         os_close(fds[1]);
-        CHECK_INT(stream_of_socket(fds[0], &p->in_out), 0);
+        CHECK_INT(stream_of_socket(fds[0], AF_UNIX, &p->in_out), 0);
         p->said = BUF_INIT(0);
 }
 

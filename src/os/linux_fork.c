@@ -129,7 +129,7 @@ int os_message_pair(int ret_fds[2])
         return 0;
 }
 
-int os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds)
+ssize_t os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds)
 {
         rights r = {0};
         struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = n};
@@ -148,13 +148,14 @@ int os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[
         do
                 sent = sendmsg(fd, &m, MSG_NOSIGNAL);
         while (sent < 0 && errno == EINTR);
-        return sent < 0 ? -errno : 0;
+        return sent < 0 ? -errno : sent;
 }
 
 /* Hands over as many descriptors as there is room for, and closes the rest. */
-static size_t take_rights(struct msghdr *m, int ret_fds[], size_t room)
+static size_t take_rights(struct msghdr *m, int ret_fds[], size_t room, bool *ret_lost)
 {
         size_t taken = 0;
+        bool lost = m->msg_flags & MSG_CTRUNC;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
@@ -167,11 +168,14 @@ static size_t take_rights(struct msghdr *m, int ret_fds[], size_t room)
                         else
                                 close(fd);
                 }
+                lost |= n > room;
         }
+        *ret_lost = lost;
         return taken;
 }
 
-ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds)
+ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds,
+                        bool *ret_lost)
 {
         rights r;
         struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)parts,
@@ -184,7 +188,7 @@ ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fd
         while (got < 0 && errno == EINTR);
         if (got < 0)
                 return -errno;
-        *n_fds = take_rights(&m, ret_fds, *n_fds);
+        *n_fds = take_rights(&m, ret_fds, *n_fds, ret_lost);
         return got;
 }
 

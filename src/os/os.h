@@ -292,17 +292,20 @@ void os_leave_group(void);
 /* The name of the process's main thread, as ps shows it: at most 15 characters. */
 void os_process_name(const char *name);
 
-enum { OS_MESSAGE_FDS = 8 };
+enum { OS_MESSAGE_FDS = 253 }; /* as the system has it: SCM_MAX_FD, unix(7) */
 
 /*
- * Connected sockets that keep messages whole and carry descriptors. Received descriptors are the
- * receiver's; *n_fds says how many there is room for, and then how many came (the rest are
- * closed). -EAGAIN; -EPIPE the other end is closed (to the receiver: 0 bytes); -EMSGSIZE more
- * descriptors than OS_MESSAGE_FDS.
+ * Connected Unix sockets carry descriptors; those of this pair keep messages whole, too. Returned
+ * are the bytes that went or came. Received descriptors are the receiver's; *n_fds says how many
+ * there is room for, and then how many came; *ret_lost whether more did, which are closed, or could
+ * not for lack of descriptors. -EAGAIN; -EPIPE the other end is closed (to the receiver: 0 bytes);
+ * -EMSGSIZE more descriptors than OS_MESSAGE_FDS.
  */
 int os_message_pair(int ret_fds[2]);
-int os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds);
-ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds);
+ssize_t os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[],
+                        size_t n_fds);
+ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds,
+                        bool *ret_lost);
 
 /*
  * Where in the program a function lies: its distance from the place where the program was loaded,

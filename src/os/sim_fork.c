@@ -68,15 +68,16 @@ int os_message_pair(int ret_fds[2])
         return refuse("message_pair", -1);
 }
 
-int os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds)
+ssize_t os_message_send(int fd, const struct iovec parts[], size_t n, const int fds[], size_t n_fds)
 {
         (void)parts, (void)n, (void)fds, (void)n_fds;
         return refuse("message_send", fd);
 }
 
-ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds)
+ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fds[], size_t *n_fds,
+                        bool *ret_lost)
 {
-        (void)parts, (void)n, (void)ret_fds, (void)n_fds;
+        (void)parts, (void)n, (void)ret_fds, (void)n_fds, (void)ret_lost;
         return refuse("message_recv", fd);
 }
 

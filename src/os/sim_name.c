@@ -264,6 +264,8 @@ int os_get_option(int fd, int level, int option)
         int value = s ? -ENOPROTOOPT : -ENOTSOCK;
         if (s && level == SOL_SOCKET && option == SO_TYPE)
                 value = s->type;
+        if (s && level == SOL_SOCKET && option == SO_DOMAIN)
+                value = s->domain;
         if (s && level == SOL_SOCKET && option == SO_ACCEPTCONN)
                 value = s->state == LISTENING;
         return (int)sim_trace(w, "get_option", fd, value);
