@@ -55,6 +55,12 @@ typedef struct sj_address {
 SJ_PUBLIC int sj_address_parse(const char *host, uint16_t port, sj_address *ret);
 
 /*
+ * That of a Unix socket: a path, or '@' and an abstract name. -EINVAL it is empty; -ENAMETOOLONG.
+ * Does not block.
+ */
+SJ_PUBLIC int sj_address_unix(const char *path, sj_address *ret);
+
+/*
  * Writes it as "127.0.0.1:80", "[::1]:80", "unix:/path" or "unix:@abstract"; an address of nothing
  * is "". Cut to size, always ended by a NUL. Returns its first argument after the address.
  */
@@ -322,8 +328,9 @@ SJ_PUBLIC void sj_listener_close(sj_listener *l);
 /* ── Datagrams ───────────────────────────────────────────────────────────────────────────── */
 
 /*
- * A socket of UDP. What is sent arrives whole, once, twice or never, in any order. Used as a
- * stream is: by one fiber that receives and one that sends.
+ * A socket of UDP: what is sent arrives whole, once, twice or never, in any order. Or of Unix
+ * datagrams, which arrive whole, once and in order, as long as the receiver lives; when he is slow,
+ * the sender waits. Used as a stream is: by one fiber that receives and one that sends.
  */
 typedef struct sj_udp sj_udp;
 
@@ -335,33 +342,51 @@ typedef struct sj_udp sj_udp;
  * owns *ret. Errors as sj_tcp_listen.
  */
 SJ_PUBLIC int sj_udp_open(const char *host, uint16_t port, sj_udp **ret);
+/*
+ * Opens one of Unix datagrams at the path ('@': abstract); NULL: at an abstract name that the
+ * system makes up, so that it can be answered. A socket file that is left over from a program that
+ * has ended is replaced; the file is removed on close, if it is still ours. Does not block. The
+ * caller owns *ret. -EADDRINUSE somebody has it, or the path is something other than a socket;
+ * -ENAMETOOLONG; -ENOENT, -EACCES and so on.
+ */
+SJ_PUBLIC int sj_unix_open(const char *path, sj_udp **ret);
 /* Nobody may be in a call on it. NULL is allowed. */
 SJ_PUBLIC void sj_udp_close(sj_udp *u);
 
 /*
  * From now on that is its only peer: where sj_udp_send sends to, and from whom something is
  * received; and the system tells that nobody is there (-ECONNREFUSED, at a later call). May be
- * called again. Does not block. -EAFNOSUPPORT an address of another family; -ENETUNREACH.
+ * called again. Does not block. -EAFNOSUPPORT an address of another family; -ENETUNREACH; of Unix:
+ * -ENOENT, -EACCES, -ECONNREFUSED nobody is there, -EPROTOTYPE a listener of streams, -EPERM its
+ * only peer is another.
  */
 SJ_PUBLIC int sj_udp_connect(sj_udp *u, const sj_address *peer);
 
 /*
  * Sends one datagram of n bytes (0 is allowed) to the peer that it is connected to.
  * -EDESTADDRREQ to none; -EMSGSIZE too long for UDP, or for the way; -ENETUNREACH, -ENOBUFS and so
- * on; -ETIMEDOUT, -ECANCELED.
+ * on; of Unix -ECONNREFUSED nobody is there any more, -ECONNRESET the peer has gone with what it
+ * had not read; -ETIMEDOUT, -ECANCELED.
  */
 SJ_PUBLIC int sj_udp_send(sj_udp *u, const void *data, size_t n, sj_time deadline);
-/* The same to that address. Also -EAFNOSUPPORT. */
+/* The same to that address. Also -EAFNOSUPPORT; of Unix, as sj_udp_connect. */
 SJ_PUBLIC int sj_udp_send_to(sj_udp *u, const sj_address *to, const void *data, size_t n,
                              sj_time deadline);
 
 /*
- * Receives one datagram: its length, which may be 0; ret_from (may be NULL) is who sent it.
- * -EMSGSIZE it was longer than n, and is lost; -ECONNREFUSED nobody is at the connected address;
- * -ETIMEDOUT, -ECANCELED.
+ * Receives one datagram: its length, which may be 0; ret_from (may be NULL) is who sent it, nothing
+ * if that Unix socket has no name. -EMSGSIZE it was longer than n, and is lost; -ECONNREFUSED
+ * nobody is at the connected address, -ECONNRESET no more; -ETIMEDOUT, -ECANCELED.
  */
 SJ_PUBLIC ssize_t sj_udp_recv(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
                               sj_time deadline);
+
+/*
+ * The same of a Unix datagram, with the process that sent it: the system's word, which the sender
+ * cannot forge (SCM_CREDENTIALS, unix(7)). -EOPNOTSUPP a socket of UDP.
+ */
+SJ_PUBLIC ssize_t sj_udp_recv_process(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
+                                      sj_peer_process *ret_process, sj_time deadline);
 
 /* The address of its own. Does not block. */
 SJ_PUBLIC int sj_udp_address(const sj_udp *u, sj_address *ret);

@@ -26,7 +26,7 @@ sj_address address_of_bytes(int family, const void *bytes, uint16_t port)
         return ret;
 }
 
-int address_of_path(const char *path, sj_address *ret)
+int sj_address_unix(const char *path, sj_address *ret)
 {
         struct sockaddr_un a = {.sun_family = AF_UNIX};
         size_t n = path ? strlen(path) : 0;

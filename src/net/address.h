@@ -18,7 +18,4 @@ static inline int address_family(const sj_address *a)
 /* bytes: 4 of AF_INET or 16 of AF_INET6, in network order. */
 sj_address address_of_bytes(int family, const void *bytes, uint16_t port);
 
-/* A Unix socket's path, or '@' and an abstract name. -EINVAL empty; -ENAMETOOLONG. */
-int address_of_path(const char *path, sj_address *ret);
-
 #endif

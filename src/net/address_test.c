@@ -44,21 +44,21 @@ static void paths_and_abstract_names_have_their_length(void **state)
         (void)state;
         sj_address a;
         char text[SJ_ADDRESS_TEXT_MAX], path[120];
-        assert_int_equal(address_of_path("/run/x", &a), 0);
+        assert_int_equal(sj_address_unix("/run/x", &a), 0);
         assert_string_equal(sj_address_text(&a, text, sizeof(text)), "unix:/run/x");
         assert_int_equal(sj_address_port(&a), 0);
-        assert_int_equal(address_of_path("@x", &a), 0);
+        assert_int_equal(sj_address_unix("@x", &a), 0);
         assert_string_equal(sj_address_text(&a, text, sizeof(text)), "unix:@x");
         assert_int_equal(a.n, 4);
-        assert_int_equal(address_of_path("", &a), -EINVAL);
+        assert_int_equal(sj_address_unix("", &a), -EINVAL);
         memset(path, 'p', sizeof(path));
         path[108] = '\0';
-        assert_int_equal(address_of_path(path, &a), -ENAMETOOLONG);
+        assert_int_equal(sj_address_unix(path, &a), -ENAMETOOLONG);
         path[107] = '\0';
-        assert_int_equal(address_of_path(path, &a), 0);
+        assert_int_equal(sj_address_unix(path, &a), 0);
         path[0] = '@';
         path[107] = 'p';
-        assert_int_equal(address_of_path(path, &a), 0);
+        assert_int_equal(sj_address_unix(path, &a), 0);
         assert_int_equal(sj_address_text(&a, text, sizeof(text))[5], '@');
         assert_int_equal(strlen(text), 5 + 108);
 }

@@ -116,6 +116,6 @@ int sj_tcp_connect(const char *host, uint16_t port, sj_stream **ret, sj_time dea
 int sj_unix_connect(const char *path, sj_stream **ret, sj_time deadline)
 {
         sj_address address;
-        int r = address_of_path(path, &address);
+        int r = sj_address_unix(path, &address);
         return r < 0 ? r : socket_connect(&address, ret, deadline);
 }

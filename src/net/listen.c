@@ -6,21 +6,15 @@
  * for nothing, and a loop that tries again at once burns the processor. So each listener keeps one
  * descriptor in reserve: it is given up for the connection, which is closed (the peer learns that
  * it is refused), and taken again. When even that is impossible, accepting pauses.
- *
- * A socket file that was left over. Binding fails when the file is there, whether somebody still
- * listens or not; a connection tells. Two programs that start at the very same moment could both
- * find the file left over, and the second would take the path from the first, which a lock beside
- * the file would prevent, at the price of a second file that stays for ever: not worth it.
  */
 #include "fiber/wait.h"
 #include "net/address.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "net/unix_name.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 /* Connections taken in a row before the fibers that serve them get their turn. */
 enum { STREAK_MAX = 16 };
@@ -31,12 +25,11 @@ enum { STREAK_MAX = 16 };
 struct sj_listener {
         struct socket socket;
         int family;
-        unsigned streak;  /* connections in a row that were there already */
-        int reserve;      /* a descriptor to give up, or -1 */
-        bool starved;     /* out of descriptors, and the log knows */
-        sj_time pause;    /* until the next try when there is nothing to give up */
-        char *path;       /* of a Unix socket that is a file */
-        os_stat identity; /* of that file */
+        unsigned streak; /* connections in a row that were there already */
+        int reserve;     /* a descriptor to give up, or -1 */
+        bool starved;    /* out of descriptors, and the log knows */
+        sj_time pause;   /* until the next try when there is nothing to give up */
+        struct unix_name name;
 };
 
 static int open_listener(const sj_address *address, int backlog, sj_listener *l)
@@ -97,43 +90,26 @@ int sj_tcp_listen(const char *host, uint16_t port, int backlog, sj_listener **re
         return r < 0 ? r : listen_at(&address, backlog, ret);
 }
 
-/* Whether the file at the path is a socket that nobody listens on. */
-static bool left_over(const char *path, const sj_address *address)
-{
-        os_stat st;
-        if (os_stat_path(path, true, &st) < 0 || !S_ISSOCK(st.mode))
-                return false;
-        int fd = os_socket(AF_UNIX, SOCK_STREAM);
-        if (fd < 0)
-                return false;
-        int r = os_connect(fd, address_any(address), address->n);
-        os_close(fd);
-        return r == -ECONNREFUSED;
-}
-
 int sj_unix_listen(const char *path, int backlog, sj_listener **ret)
 {
         sj_address address;
-        int r = address_of_path(path, &address);
+        int r = sj_address_unix(path, &address);
         if (r < 0)
                 return r;
         sj_listener *l;
         r = listen_at(&address, backlog, &l);
-        if (r == -EADDRINUSE && path[0] != '@' && left_over(path, &address)) {
-                r = os_unlink(path);
+        if (r < 0) {
+                r = unix_name_clear(path, &address, SOCK_STREAM, r);
                 if (r >= 0)
                         r = listen_at(&address, backlog, &l);
         }
         if (r < 0)
                 return r;
-        /* Without the path in hand the file would stay behind: better no listener at all. */
-        l->path = strdup(path);
-        if (!l->path) {
+        r = unix_name_keep(&l->name, path);
+        if (r < 0) {
                 sj_listener_close(l);
-                (void)(path[0] != '@' && os_unlink(path));
-                return -ENOMEM;
+                return r;
         }
-        (void)os_stat_path(path, true, &l->identity);
         *ret = l;
         return 0;
 }
@@ -142,13 +118,9 @@ void sj_listener_close(sj_listener *l)
 {
         if (!l)
                 return;
-        os_stat now;
-        if (l->path && os_stat_path(l->path, true, &now) >= 0 && S_ISSOCK(now.mode) &&
-            now.inode == l->identity.inode && now.device == l->identity.device)
-                (void)os_unlink(l->path);
+        unix_name_drop(&l->name);
         socket_close(&l->socket);
         os_close(l->reserve);
-        free(l->path);
         free(l);
 }
 

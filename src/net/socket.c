@@ -25,9 +25,8 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
-/* A Unix listener whose queue is full gives no event when it has room again. */
-#define UNIX_RETRY_FIRST SJ_MS
-#define UNIX_RETRY_MOST  (50 * SJ_MS)
+#define PAUSE_FIRST SJ_MS
+#define PAUSE_MOST  (50 * SJ_MS)
 
 struct socket_stream {
         sj_stream base;
@@ -61,6 +60,15 @@ int socket_wait(struct socket *s, unsigned ready, sj_time deadline)
         if (r >= 0)
                 r = attach(s);
         return r < 0 ? r : fiber_wait_fd(&s->watch, ready, deadline);
+}
+
+int socket_pause(sj_time *pause, sj_time deadline)
+{
+        if (sj_now() >= deadline)
+                return -ETIMEDOUT;
+        *pause = *pause == 0 ? PAUSE_FIRST : *pause < PAUSE_MOST / 2 ? 2 * *pause : PAUSE_MOST;
+        sj_time until = sj_after(*pause);
+        return sj_sleep_until(until < deadline ? until : deadline);
 }
 
 void socket_close(struct socket *s)
@@ -390,16 +398,13 @@ static int connect_finish(struct socket *s, sj_time deadline)
 
 static int connect_start(struct socket *s, const sj_address *address, sj_time deadline)
 {
-        for (sj_time pause = UNIX_RETRY_FIRST;; pause *= 2) {
+        for (sj_time pause = 0;;) {
                 int r = os_connect(s->fd, address_any(address), address->n);
                 if (r == -EINPROGRESS)
                         return connect_finish(s, deadline);
                 if (r != -EAGAIN || address_family(address) != AF_UNIX)
                         return r == -ETIMEDOUT ? -EHOSTDOWN : r;
-                if (sj_now() >= deadline)
-                        return -ETIMEDOUT;
-                sj_time until = sj_after(pause < UNIX_RETRY_MOST ? pause : UNIX_RETRY_MOST);
-                r = sj_sleep_until(until < deadline ? until : deadline);
+                r = socket_pause(&pause, deadline);
                 if (r < 0)
                         return r;
         }

@@ -33,6 +33,12 @@ struct socket_sleeper {
  */
 int socket_rest(sj_stream *s, struct socket_sleeper *sleeper);
 
+/*
+ * What is full at a Unix socket's other end gives no event here when it has room again: sleeps for
+ * a moment, each time longer; *pause begins with 0. -ETIMEDOUT, and as sj_sleep_until.
+ */
+int socket_pause(sj_time *pause, sj_time deadline);
+
 /* Closes fd, and forgets it in the loop. */
 void socket_close(struct socket *s);
 

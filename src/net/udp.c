@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Datagrams. Every call is tried first, and waits only for an edge, as those of a stream. A socket
+ * Datagrams. Every call is tried first, and waits only for an edge, as those of a stream; only who
+ * sends to a Unix socket that is full is told by nothing, and tries again. A UDP socket
  * of all addresses is one of IPv6 that takes IPv4 too, whose addresses it knows in their mapped
  * form (RFC 4291 §2.5.5.2); they are mapped on the way out, so that an answer goes to what was
  * received as well as to what was resolved.
@@ -8,6 +9,7 @@
 #include "fiber/wait.h"
 #include "net/address.h"
 #include "net/socket.h"
+#include "net/unix_name.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -19,6 +21,7 @@ struct sj_udp {
         struct socket socket;
         int family;
         unsigned streak;
+        struct unix_name name;
 };
 
 static int open_at(const sj_address *address, sj_udp **ret)
@@ -31,6 +34,8 @@ static int open_at(const sj_address *address, sj_udp **ret)
         int r = u->socket.fd;
         if (r >= 0 && family == AF_INET6)
                 (void)os_set_option(u->socket.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+        if (r >= 0 && family == AF_UNIX)
+                r = os_set_option(u->socket.fd, SOL_SOCKET, SO_PASSCRED, 1);
         if (r >= 0)
                 r = os_bind(u->socket.fd, address_any(address), address->n);
         if (r < 0) {
@@ -63,10 +68,36 @@ int sj_udp_open(const char *host, uint16_t port, sj_udp **ret)
         return r < 0 ? r : open_at(&address, ret);
 }
 
+int sj_unix_open(const char *path, sj_udp **ret)
+{
+        /* As long as its family alone: the system makes a name up (unix(7), autobind). */
+        sj_address address = {.storage.ss_family = AF_UNIX, .n = sizeof(sa_family_t)};
+        sj_udp *u;
+        int r = path ? sj_address_unix(path, &address) : 0;
+        if (r < 0)
+                return r;
+        r = open_at(&address, &u);
+        if (r < 0 && path) {
+                r = unix_name_clear(path, &address, SOCK_DGRAM, r);
+                if (r >= 0)
+                        r = open_at(&address, &u);
+        }
+        if (r < 0)
+                return r;
+        r = path ? unix_name_keep(&u->name, path) : 0;
+        if (r < 0) {
+                sj_udp_close(u);
+                return r;
+        }
+        *ret = u;
+        return 0;
+}
+
 void sj_udp_close(sj_udp *u)
 {
         if (!u)
                 return;
+        unix_name_drop(&u->name);
         socket_close(&u->socket);
         free(u);
 }
@@ -115,13 +146,15 @@ static int wait_for(sj_udp *u, unsigned ready, sj_time deadline)
 static int send_one(sj_udp *u, const sj_address *to, const void *data, size_t n, sj_time deadline)
 {
         int fd = u->socket.fd;
+        sj_time pause = 0;
         int r = before(u);
         while (r >= 0) {
                 ssize_t put =
                         to ? os_send_to(fd, data, n, address_any(to), to->n) : os_send(fd, data, n);
                 if (put != -EAGAIN)
                         return put < 0 ? (int)put : 0;
-                r = wait_for(u, OS_WRITABLE, deadline);
+                r = u->family == AF_UNIX ? socket_pause(&pause, deadline)
+                                         : wait_for(u, OS_WRITABLE, deadline);
         }
         return r;
 }
@@ -138,21 +171,44 @@ int sj_udp_send_to(sj_udp *u, const sj_address *to, const void *data, size_t n, 
         return r < 0 ? r : send_one(u, &own, data, n, deadline);
 }
 
-ssize_t sj_udp_recv(sj_udp *u, void *ret, size_t n, sj_address *ret_from, sj_time deadline)
+/* process: NULL, or of whom it shall be. */
+static ssize_t recv_one(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
+                        sj_peer_process *process, sj_time deadline)
 {
+        int fd = u->socket.fd;
         int r = before(u);
         while (r >= 0) {
                 struct sockaddr_storage from;
-                ssize_t got = os_recv_from(u->socket.fd, ret, n, &from);
+                ssize_t got = process ? os_recv_from_process(fd, ret, n, &from, &process->pid,
+                                                             &process->user, &process->group)
+                                      : os_recv_from(fd, ret, n, &from);
                 if (got >= 0 && (size_t)got > n)
                         return -EMSGSIZE;
-                if (got >= 0 && ret_from)
-                        (void)socket_address(&from, ret_from);
+                /* A Unix socket that sends need not have a name. */
+                if (got >= 0 && ret_from && socket_address(&from, ret_from) < 0)
+                        *ret_from = (sj_address){0};
                 if (got != -EAGAIN)
                         return got;
                 r = wait_for(u, OS_READABLE, deadline);
         }
         return r;
+}
+
+ssize_t sj_udp_recv(sj_udp *u, void *ret, size_t n, sj_address *ret_from, sj_time deadline)
+{
+        return recv_one(u, ret, n, ret_from, NULL, deadline);
+}
+
+ssize_t sj_udp_recv_process(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
+                            sj_peer_process *ret_process, sj_time deadline)
+{
+        sj_peer_process process;
+        if (u->family != AF_UNIX)
+                return -EOPNOTSUPP;
+        ssize_t got = recv_one(u, ret, n, ret_from, &process, deadline);
+        if (got >= 0)
+                *ret_process = process;
+        return got;
 }
 
 int sj_udp_address(const sj_udp *u, sj_address *ret)

@@ -143,11 +143,221 @@ static void datagrams_are_whole_and_of_whom_it_is_connected_to(void **state)
         each_quiet_world(edges);
 }
 
+/* ── Unix ────────────────────────────────────────────────────────────────────────────────── */
+
+static const char *a_path(void)
+{
+        static char path[100];
+        snprintf(path, sizeof(path), "%s/sanjab-udp-%d", os_simulated ? "" : "/tmp", os_pid());
+        return path;
+}
+
+static sj_udp *unix_at(const char *path)
+{
+        sj_udp *u;
+        CHECK_INT(sj_unix_open(path, &u), 0);
+        return u;
+}
+
+static sj_address unix_address(const char *path)
+{
+        sj_address a;
+        CHECK_INT(sj_address_unix(path, &a), 0);
+        return a;
+}
+
+struct sender {
+        sj_udp *u;
+        const sj_address *to;
+        size_t n;
+};
+
+/* Numbered datagrams, some of them empty behind their number. */
+static int send_numbers(void *arg)
+{
+        struct sender *s = arg;
+        for (size_t i = 0; i < s->n; i++) {
+                char bytes[300];
+                memcpy(bytes, &i, sizeof(i));
+                pattern_fill(bytes + sizeof(i), i, sizeof(bytes) - sizeof(i));
+                size_t n = sizeof(i) + i % 200;
+                int r = s->to ? sj_udp_send_to(s->u, s->to, bytes, n, SJ_NEVER)
+                              : sj_udp_send(s->u, bytes, n, SJ_NEVER);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void numbers(const char *path, bool connected)
+{
+        sj_udp *server = unix_at(path), *client = unix_at(NULL);
+        sj_address own, from, to = unix_address(path);
+        CHECK_INT(sj_udp_address(client, &own), 0);
+        if (connected)
+                CHECK_INT(sj_udp_connect(client, &to), 0);
+        struct sender sender = {client, connected ? NULL : &to, 60};
+        {
+                SJ_SCOPE(s, SJ_NEVER, 0);
+                CHECK_INT(sj_spawn(s, send_numbers, &sender, NULL), 0);
+                CHECK_INT(sj_sleep(10 * SJ_MS), 0);
+                for (size_t i = 0; i < sender.n; i++) {
+                        char bytes[300];
+                        size_t number;
+                        sj_peer_process p = {0};
+                        ssize_t n =
+                                i % 2 ? sj_udp_recv(server, bytes, sizeof(bytes), &from, SJ_NEVER)
+                                      : sj_udp_recv_process(server, bytes, sizeof(bytes), &from, &p,
+                                                            SJ_NEVER);
+                        CHECK_INT(n, sizeof(i) + i % 200);
+                        memcpy(&number, bytes, sizeof(number));
+                        CHECK_INT(number, i);
+                        CHECK(pattern_is(bytes + sizeof(i), i, i % 200));
+                        CHECK(from.n == own.n && memcmp(&from.storage, &own.storage, own.n) == 0);
+                        CHECK(i % 2 || (p.pid == os_pid() && p.user == os_user()));
+                }
+                CHECK_INT(sj_scope_join(s), 0);
+        }
+        CHECK_INT(sj_udp_send_to(server, &from, "", 0, SJ_NEVER), 0);
+        CHECK_INT(sj_udp_recv(client, &(char){0}, 1, NULL, SJ_NEVER), 0);
+        sj_udp_close(client);
+        sj_udp_close(server);
+}
+
+static int unix_conversations(void *arg)
+{
+        (void)arg;
+        for (unsigned i = 0; i < 4; i++)
+                numbers(i % 2 ? "@net-test" : a_path(), i / 2);
+        return 0;
+}
+
+static void unix_datagrams_come_once_in_order_with_their_senders_process(void **state)
+{
+        (void)state;
+        world_seeds_share = 5;
+        each_world(unix_conversations);
+        world_seeds_share = 1;
+}
+
+static int unix_edges(void *arg)
+{
+        (void)arg;
+        const char *path = a_path();
+        sj_address at = unix_address(path), v4;
+        sj_peer_process p;
+        os_stat st;
+        char byte;
+        sj_udp *client = unix_at(NULL), *other = unix_at(NULL), *second;
+        CHECK_INT(sj_address_parse("127.0.0.1", 9, &v4), 0);
+        CHECK_INT(sj_udp_send_to(client, &v4, "x", 1, SJ_NEVER), -EAFNOSUPPORT);
+        CHECK_INT(sj_udp_send_to(client, &at, "x", 1, SJ_NEVER), -ENOENT);
+        CHECK_INT(sj_udp_connect(client, &at), -ENOENT);
+        sj_udp *server = unix_at(path);
+        CHECK_INT(os_stat_path(path, true, &st), 0);
+        CHECK_INT(sj_unix_open(path, &second), -EADDRINUSE);
+        CHECK_INT(sj_unix_open("", &second), -EINVAL);
+        CHECK_INT(sj_udp_connect(client, &at), 0);
+        CHECK_INT(sj_udp_send(client, "x", 1, SJ_NEVER), 0);
+        sj_udp_close(server);
+        CHECK_INT(os_stat_path(path, true, &st), -ENOENT);
+
+        /* What a program that was killed has left. */
+        int left = os_socket(AF_UNIX, SOCK_DGRAM);
+        CHECK_INT(os_bind(left, (void *)&at.storage, at.n), 0);
+        os_close(left);
+        CHECK_INT(sj_udp_send_to(other, &at, "x", 1, SJ_NEVER), -ECONNREFUSED);
+        server = unix_at(path);
+        sj_address of_other;
+        CHECK_INT(sj_udp_address(other, &of_other), 0);
+        CHECK_INT(sj_udp_connect(server, &of_other), 0);
+        CHECK_INT(sj_udp_send_to(other, &at, "x", 1, SJ_NEVER), 0);
+        sj_udp *third = unix_at(NULL);
+        CHECK_INT(sj_udp_send_to(third, &at, "x", 1, SJ_NEVER), -EPERM);
+        CHECK_INT(sj_udp_recv(server, &byte, 1, NULL, SJ_NEVER), 1);
+        sj_udp_close(third);
+        sj_udp_close(server);
+        sj_udp_close(client);
+        sj_udp_close(other);
+
+        CHECK_INT(sj_udp_open("127.0.0.1", 0, &client), 0);
+        CHECK_INT(sj_udp_recv_process(client, &byte, 1, NULL, &p, SJ_POLL), -EOPNOTSUPP);
+        sj_udp_close(client);
+        return 0;
+}
+
+static void a_unix_socket_has_a_file_that_it_takes_over_and_removes(void **state)
+{
+        (void)state;
+        each_quiet_world(unix_edges);
+}
+
+static int full(void *arg)
+{
+        (void)arg;
+        sj_udp *server = unix_at("@net-test"), *client = unix_at(NULL);
+        sj_address to = unix_address("@net-test");
+        struct sender sender = {client, &to, 1000000};
+        sj_fiber *f;
+        {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                CHECK_INT(sj_spawn(s, send_numbers, &sender, &f), 0);
+                CHECK_INT(sj_sleep(20 * SJ_MS), 0);
+                CHECK(!sj_fiber_done(f, NULL));
+                CHECK_INT(sj_udp_send_to(client, &to, "x", 1, SJ_POLL), -ETIMEDOUT);
+                CHECK_INT(sj_udp_send_to(client, &to, "x", 1, sj_after(SJ_MS)), -ETIMEDOUT);
+                sj_cancel(f);
+                CHECK_INT(sj_join(f, SJ_NEVER), -ECANCELED);
+        }
+        sj_udp_close(client);
+        sj_udp_close(server);
+        return 0;
+}
+
+static void who_sends_to_a_full_receiver_waits_and_can_be_cancelled(void **state)
+{
+        (void)state;
+        each_quiet_world(full);
+}
+
+static int unwanted(void *arg)
+{
+        (void)arg;
+        sj_udp *server = unix_at("@net-test");
+        sj_address to = unix_address("@net-test");
+        sj_peer_process p;
+        char bytes[10];
+        int fd = os_socket(AF_UNIX, SOCK_DGRAM), many[] = {1, 1, 1};
+        const struct iovec part = {(void *)(uintptr_t) "x", 1};
+        CHECK_INT(os_connect(fd, (void *)&to.storage, to.n), 0);
+        for (size_t i = 0; i < 2; i++)
+                CHECK_INT(os_message_send(fd, &part, 1, many, 3), 1);
+        /* From a socket without a name. */
+        sj_address from = to;
+        CHECK_INT(sj_udp_recv(server, bytes, sizeof(bytes), &from, SJ_NEVER), 1);
+        CHECK_INT(from.n, 0);
+        CHECK_INT(sj_udp_recv_process(server, bytes, sizeof(bytes), NULL, &p, SJ_NEVER), 1);
+        os_close(fd);
+        sj_udp_close(server);
+        return 0;
+}
+
+static void descriptors_that_come_with_a_datagram_are_closed(void **state)
+{
+        (void)state;
+        if (!os_simulated)
+                each_world(unwanted);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(who_sends_gets_the_answer),
                 cmocka_unit_test(datagrams_are_whole_and_of_whom_it_is_connected_to),
+                cmocka_unit_test(unix_datagrams_come_once_in_order_with_their_senders_process),
+                cmocka_unit_test(a_unix_socket_has_a_file_that_it_takes_over_and_removes),
+                cmocka_unit_test(who_sends_to_a_full_receiver_waits_and_can_be_cancelled),
+                cmocka_unit_test(descriptors_that_come_with_a_datagram_are_closed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,37 @@ ssize_t os_message_recv(int fd, const struct iovec parts[], size_t n, int ret_fd
         return got;
 }
 
+ssize_t os_recv_from_process(int fd, void *data, size_t n, struct sockaddr_storage *ret_from,
+                             int *ret_pid, uint32_t *ret_user, uint32_t *ret_group)
+{
+        struct sockaddr_storage from = {0};
+        struct ucred sender = {.uid = UINT32_MAX, .gid = UINT32_MAX};
+        struct iovec part = {data, n};
+        rights r;
+        struct msghdr m = {.msg_name = &from,
+                           .msg_namelen = sizeof(from),
+                           .msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = r.bytes,
+                           .msg_controllen = sizeof(r.bytes)};
+        ssize_t got;
+        do
+                got = recvmsg(fd, &m, MSG_TRUNC | MSG_CMSG_CLOEXEC);
+        while (got < 0 && errno == EINTR);
+        if (got < 0)
+                return -errno;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+                if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS)
+                        memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+        bool lost;
+        take_rights(&m, NULL, 0, &lost);
+        *ret_from = from;
+        *ret_pid = sender.pid;
+        *ret_user = sender.uid;
+        *ret_group = sender.gid;
+        return got;
+}
+
 /* ── The program's code ──────────────────────────────────────────────────────────────────── */
 
 typedef struct code_query {

@@ -147,6 +147,9 @@ ssize_t os_sendv(int fd, const struct iovec parts[], int n);
  */
 ssize_t os_send_to(int fd, const void *data, size_t n, const struct sockaddr *to, socklen_t to_n);
 ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_from);
+/* The same of a Unix socket that has SO_PASSCRED, with the process that has sent it. */
+ssize_t os_recv_from_process(int fd, void *data, size_t n, struct sockaddr_storage *ret_from,
+                             int *ret_pid, uint32_t *ret_user, uint32_t *ret_group);
 /* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int os_shutdown(int fd, int how);
 int os_socket_name(int fd, struct sockaddr_storage *ret);

@@ -121,7 +121,8 @@ static int connect_socket(sim_world *w, sim_socket *s, const struct sockaddr *ad
         s->remote = a;
         if (s->type == SOCK_STREAM)
                 return s->domain == AF_UNIX ? connect_unix(w, s) : connect_wired(w, s);
-        error = sim_name_for(w, s, &a);
+        sim_socket *peer;
+        error = s->domain == AF_UNIX ? sim_name_reach(w, &a, &peer) : sim_name_for(w, s, &a);
         if (!error)
                 s->state = CONNECTED;
         return error;

@@ -10,6 +10,7 @@
 #include "os/sim_socket.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/un.h>
 
 enum { PORT_FIRST = 32768, PORT_LAST = 60999 };
@@ -184,19 +185,46 @@ int sim_name_for(sim_world *w, sim_socket *s, const struct sockaddr_storage *to)
         return 0;
 }
 
+int sim_name_reach(sim_world *w, const struct sockaddr_storage *to, sim_socket **ret)
+{
+        const struct sockaddr_un *un = (const void *)to;
+        int error = un->sun_path[0] ? sim_disk_find_socket(w, un->sun_path) : 0;
+        if (error)
+                return error;
+        sim_socket *s = sim_name_find(w, SOCK_DGRAM, NEW, true, to);
+        if (!s)
+                return -ECONNREFUSED;
+        *ret = s;
+        return 0;
+}
+
 /* ── Names ───────────────────────────────────────────────────────────────────────────────── */
 
-static int bind_unix(sim_world *w, const struct sockaddr_storage *a)
+static int bind_unix(sim_world *w, const sim_socket *s, const struct sockaddr_storage *a)
 {
         const struct sockaddr_un *un = (const void *)a;
+        if (un->sun_path[0])
+                return sim_disk_bind(w, un->sun_path);
         /* An abstract name leaves nothing in the folder tree. */
-        return un->sun_path[0] ? sim_disk_bind(w, un->sun_path) : 0;
+        return taken(w, s, a) ? -EADDRINUSE : 0;
+}
+
+/* For who binds to a family alone, as the system does (unix(7), autobind). */
+static void make_name_up(sim_world *w, struct sockaddr_storage *ret)
+{
+        struct sockaddr_un *un = (void *)ret;
+        *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+        snprintf(un->sun_path + 1, sizeof(un->sun_path) - 1, "%05x", ++w->unix_name);
 }
 
 static int bind_socket(sim_world *w, sim_socket *s, const struct sockaddr *address, socklen_t n)
 {
-        struct sockaddr_storage a;
-        int error = sim_address_read(address, n, &a);
+        struct sockaddr_storage a = {0};
+        int error = 0;
+        if (address->sa_family == AF_UNIX && n == sizeof(sa_family_t))
+                make_name_up(w, &a);
+        else
+                error = sim_address_read(address, n, &a);
         if (error)
                 return error;
         if (s->local.ss_family || a.ss_family != s->domain)
@@ -204,7 +232,7 @@ static int bind_socket(sim_world *w, sim_socket *s, const struct sockaddr *addre
         if (s->domain != AF_UNIX && *port_of(&a) == 0)
                 error = give_port(w, s, &a);
         else if (s->domain == AF_UNIX)
-                error = bind_unix(w, &a);
+                error = bind_unix(w, s, &a);
         else if (taken(w, s, &a))
                 error = -EADDRINUSE;
         if (error)

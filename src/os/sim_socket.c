@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { DATAGRAMS_WAITING = 256 };
+enum { DATAGRAMS_WAITING = 256, LOCAL_DATAGRAMS_WAITING = 10 };
 
 typedef struct datagram {
         sim_event event;
@@ -248,10 +248,44 @@ static void datagram_fire(sim_event *event, bool happens)
         sim_fd_changed(&s->base);
 }
 
+static datagram *datagram_new(const struct sockaddr_storage *from,
+                              const struct sockaddr_storage *to, const void *data, size_t n)
+{
+        datagram *d = sim_alloc(sizeof(*d) + n);
+        *d = (datagram){.event.fire = datagram_fire, .from = *from, .to = *to, .n = n};
+        if (n)
+                memcpy(d->data, data, n);
+        return d;
+}
+
+/* Between Unix sockets: there at once, or not sent. */
+static ssize_t local_send(sim_world *w, sim_socket *s, const void *data, size_t n,
+                          const struct sockaddr_storage *to)
+{
+        sim_socket *peer;
+        int error = sim_name_reach(w, to, &peer);
+        if (error)
+                return error;
+        if (n > UINT16_MAX)
+                return -EMSGSIZE;
+        if (peer->state == CONNECTED && !sim_address_same(&peer->remote, &s->local))
+                return -EPERM;
+        if (peer->waiting_count >= LOCAL_DATAGRAMS_WAITING ||
+            sim_one_in(w, FAULT_AGAIN, w->options.again))
+                return -EAGAIN;
+        datagram *d = datagram_new(&s->local, to, data, n);
+        list_append(&peer->waiting, &d->node);
+        peer->waiting_count++;
+        sim_fd_changed(&peer->base);
+        return (ssize_t)n;
+}
+
 static ssize_t datagram_send(sim_socket *s, const void *data, size_t n,
                              const struct sockaddr_storage *to)
 {
         sim_world *w = sim_world_get();
+        if (s->domain == AF_UNIX)
+                return local_send(w, s, data, n, to);
         int error = sim_name_for(w, s, to);
         if (error < 0)
                 return error;
@@ -262,10 +296,7 @@ static ssize_t datagram_send(sim_socket *s, const void *data, size_t n,
         if (sim_address_is_void(to) || sim_is_cut(w, &from, &bare) ||
             sim_one_in(w, FAULT_LOSS, w->options.loss))
                 return (ssize_t)n;
-        datagram *d = sim_alloc(sizeof(*d) + n);
-        *d = (datagram){.event.fire = datagram_fire, .from = from, .to = bare, .n = n};
-        if (n)
-                memcpy(d->data, data, n);
+        datagram *d = datagram_new(&from, &bare, data, n);
         sim_post(w, &d->event, w->now + sim_travel_time(w));
         return (ssize_t)n;
 }
@@ -295,8 +326,7 @@ static ssize_t send_to(sim_socket *s, const void *data, size_t n, const struct s
                        socklen_t to_n)
 {
         struct sockaddr_storage a;
-        int error = s->type != SOCK_DGRAM || s->domain == AF_UNIX ? -EOPNOTSUPP
-                                                                  : sim_address_read(to, to_n, &a);
+        int error = s->type != SOCK_DGRAM ? -EOPNOTSUPP : sim_address_read(to, to_n, &a);
         if (!error && a.ss_family != s->domain)
                 error = -EAFNOSUPPORT;
         if (!error && s->error)
@@ -319,4 +349,13 @@ ssize_t os_recv_from(int fd, void *data, size_t n, struct sockaddr_storage *ret_
         if (got == 0)
                 got = s->error ? sim_socket_error(s) : datagram_recv(s, data, n, ret_from);
         return sim_trace(w, "recv_from", fd, got);
+}
+
+ssize_t os_recv_from_process(int fd, void *data, size_t n, struct sockaddr_storage *ret_from,
+                             int *ret_pid, uint32_t *ret_user, uint32_t *ret_group)
+{
+        /* All who live in this world are one process. */
+        *ret_pid = os_pid();
+        *ret_user = *ret_group = SIM_USER;
+        return os_recv_from(fd, data, n, ret_from);
 }

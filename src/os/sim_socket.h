@@ -56,6 +56,8 @@ struct sockaddr_storage sim_address_towards(const struct sockaddr_storage *own,
 /* One of the sockets in that state (or any) that the address reaches: by lot, if they share it. */
 sim_socket *sim_name_find(sim_world *w, int type, socket_state wanted, bool any,
                           const struct sockaddr_storage *to);
+/* The Unix datagram socket of that name. -ENOENT no file; -ECONNREFUSED nobody has it. */
+int sim_name_reach(sim_world *w, const struct sockaddr_storage *to, sim_socket **ret);
 /* Gives a socket that connects to `to` without a name of its own one. -EADDRINUSE */
 int sim_name_for(sim_world *w, sim_socket *s, const struct sockaddr_storage *to);
 

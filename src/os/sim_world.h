@@ -95,6 +95,7 @@ typedef struct sim_world {
         struct sockaddr_storage hosts[2]; /* IPv4, IPv6: where who connects is; ss_family 0: none */
         uint64_t bytes_left;              /* over the network, before a reset */
         uint16_t port;                    /* the last one given out */
+        unsigned unix_name;               /* likewise, of abstract ones */
         list signals;                     /* open signal descriptors */
 
         sim_node *root;
