@@ -513,7 +513,7 @@ static void a_result_that_was_written_before_the_end_counts(void **state)
                 _exit(0);
         }
         int status = 0;
-        assert_int_equal(waitpid(program, &status, 0), program);
+        assert_int_equal(TEMP_FAILURE_RETRY(waitpid(program, &status, 0)), program);
         assert_int_equal(status, 0);
 }
 
@@ -924,7 +924,7 @@ static void the_workers_end_when_the_program_is_killed(void **state)
         assert_true(zygote > 0);
         kill(program, SIGKILL);
         int status;
-        waitpid(program, &status, 0);
+        TEMP_FAILURE_RETRY(waitpid(program, &status, 0));
         sj_time limit = sj_after(LIMIT);
         while (!gone(worker) || !gone(zygote)) {
                 assert_true(sj_now() < limit);

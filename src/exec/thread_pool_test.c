@@ -470,7 +470,7 @@ static int offloads_here_and_in_a_forked_child(void *arg)
         expect(child >= 0);
         if (child == 0)
                 _exit(sj_run(offloads, NULL));
-        expect(waitpid(child, &status, 0) == child);
+        expect(TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) == child);
         expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
         return offloads(arg);
 }

@@ -353,7 +353,7 @@ static void killing_the_program_ends_zygote_and_children(void **state)
                 if (keeper == 0) {
                         char c;
                         close(copies[1]);
-                        while (read(copies[0], &c, 1) > 0)
+                        while (TEMP_FAILURE_RETRY(read(copies[0], &c, 1)) > 0)
                                 ;
                         _exit(0);
                 }
@@ -362,11 +362,11 @@ static void killing_the_program_ends_zygote_and_children(void **state)
                 for (;;)
                         pause();
         }
-        assert_int_equal(read(pipe_fds[0], pids, sizeof(pids)), sizeof(pids));
+        assert_int_equal(TEMP_FAILURE_RETRY(read(pipe_fds[0], pids, sizeof(pids))), sizeof(pids));
         /* Not children of ours, so a pidfd of each is asked for while they live. */
         int status;
         kill(program, SIGKILL);
-        waitpid(program, &status, 0);
+        TEMP_FAILURE_RETRY(waitpid(program, &status, 0));
         sj_time limit = sj_after(LIMIT);
         while (kill(pids[0], 0) == 0 || kill(pids[1], 0) == 0) {
                 assert_true(sj_now() < limit);

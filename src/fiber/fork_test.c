@@ -51,7 +51,7 @@ static int end_of(pid_t pid, int fd, char text[static 1024])
         text[n] = '\0';
         sj_fd_forget(fd);
         close(fd);
-        expect(waitpid(pid, &status, 0) == pid);
+        expect(TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) == pid);
         return status;
 }
 

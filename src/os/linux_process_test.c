@@ -240,7 +240,7 @@ static void grandchild_dies_with_the_child(void **state)
                 _exit(1);
         }
         int status;
-        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(TEMP_FAILURE_RETRY(waitpid(child, &status, 0)), child);
         assert_int_equal(status, SIGKILL);
         os_close(fds[1]);
         wait_readable(fds[0]);
