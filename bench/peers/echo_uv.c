@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* libuv in the echo cases, as its own examples do it, with the buffers kept. Prints its port. */
+/*
+ * libuv in the echo cases: what can be written at once is, without a request, and only the rest is
+ * copied and queued. Prints its port.
+ */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 
 typedef struct connection {
         uv_tcp_t tcp;
-        uv_write_t write;
         char bytes[16384];
 } connection;
+
+typedef struct rest {
+        uv_write_t write;
+        char bytes[];
+} rest;
 
 static void give(uv_handle_t *handle, size_t wanted, uv_buf_t *ret)
 {
@@ -23,18 +31,46 @@ static void gone(uv_handle_t *handle)
         free(handle);
 }
 
+static void end(uv_stream_t *stream)
+{
+        if (!uv_is_closing((uv_handle_t *)stream))
+                uv_close((uv_handle_t *)stream, gone);
+}
+
 static void written(uv_write_t *write, int status)
 {
-        if (status < 0 && !uv_is_closing((uv_handle_t *)write->handle))
-                uv_close((uv_handle_t *)write->handle, gone);
+        if (status < 0)
+                end(write->handle);
+        free(write);
+}
+
+static int write_later(uv_stream_t *stream, const char *bytes, size_t n)
+{
+        rest *r = malloc(sizeof(*r) + n);
+        if (!r)
+                return UV_ENOMEM;
+        memcpy(r->bytes, bytes, n);
+        uv_buf_t buffer = uv_buf_init(r->bytes, (unsigned)n);
+        int error = uv_write(&r->write, stream, &buffer, 1, written);
+        if (error < 0)
+                free(r);
+        return error;
+}
+
+static int answer(uv_stream_t *stream, const char *bytes, size_t n)
+{
+        uv_buf_t buffer = uv_buf_init((char *)bytes, (unsigned)n);
+        int sent = uv_try_write(stream, &buffer, 1);
+        if (sent < 0 && sent != UV_EAGAIN)
+                return sent;
+        size_t done = sent < 0 ? 0 : (size_t)sent;
+        return done == n ? 0 : write_later(stream, bytes + done, n - done);
 }
 
 static void came(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
-        connection *c = (connection *)stream;
-        uv_buf_t answer = uv_buf_init(buffer->base, n > 0 ? (unsigned)n : 0);
-        if (n < 0 || (n > 0 && uv_write(&c->write, stream, &answer, 1, written) < 0))
-                uv_close((uv_handle_t *)stream, gone);
+        if (n < 0 || (n > 0 && answer(stream, buffer->base, (size_t)n) < 0))
+                end(stream);
 }
 
 static void welcome(uv_stream_t *listener, int status)
