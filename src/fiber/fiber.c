@@ -37,7 +37,7 @@ typedef struct fiber_slab {
 
 /* ── Structs of fibers: recycled, so that spawning asks malloc for nothing ───────────────── */
 
-static int slab_new(fiber_loop *fl)
+FIBER_RARE static int slab_new(fiber_loop *fl)
 {
         fiber_slab *slab = aligned_alloc(_Alignof(fiber_slab), sizeof(*slab));
         if (!slab)

@@ -222,9 +222,9 @@ void fiber_seen(sj_fiber *f);
 void wait_cancel(wait *w);
 
 /* local.c: the values that a fiber spawned by one with these begins with. */
-int local_inherit(const struct local_value *from, struct local_value **ret);
+int local_inherit(const struct local_value *from, struct local_value **ret) FIBER_RARE;
 /* Drops them, in the fiber, which ends. */
-void local_end(sj_fiber *f);
+void local_end(sj_fiber *f) FIBER_RARE;
 
 /*
  * dump.c: all fibers of the loop, also those that ended and have a handle, each before those of

@@ -158,7 +158,7 @@ static bool offer_next(scope *s, sj_fiber *f)
         return taker != NULL;
 }
 
-static void child_failed(scope *s, sj_fiber *f, bool told)
+FIBER_RARE static void child_failed(scope *s, sj_fiber *f, bool told)
 {
         if (told) {
                 fail(s, f->result);
@@ -200,7 +200,7 @@ static int outcome(const scope *s)
         return s->from_above ? -ECANCELED : 0;
 }
 
-static void tell_scope_joiners(scope *s)
+FIBER_RARE static void tell_scope_joiners(scope *s)
 {
         clause *c;
         while ((c = clause_first(&s->joiners))) {

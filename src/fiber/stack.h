@@ -87,9 +87,9 @@ stack *stack_owns(const stack_pool *pool, const void *address, bool *ret_in_guar
 
 /* ── The common paths of the two ─────────────────────────────────────────────────────────── */
 
-int stack_alloc_cold(stack_pool *pool, stack **ret);
+__attribute__((noinline)) int stack_alloc_cold(stack_pool *pool, stack **ret);
 /* What must be done now and then when a stack is freed: its depth, too many that are hot. */
-void stack_free_more(stack_pool *pool, stack *s);
+__attribute__((noinline)) void stack_free_more(stack_pool *pool, stack *s);
 
 static inline int stack_alloc(stack_pool *pool, stack **ret)
 {

@@ -8,7 +8,7 @@
 typedef struct trace trace;
 
 /* A fiber was spawned, and is ready. */
-void trace_spawned(fiber_loop *fl, sj_fiber *f);
+void trace_spawned(fiber_loop *fl, sj_fiber *f) FIBER_RARE;
 /* Sets when the loop is polled next, whether there is a trace or not. */
 void trace_poll_at(fiber_loop *fl, uint64_t switches);
 

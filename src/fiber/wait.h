@@ -34,6 +34,8 @@ struct wait;
 
 /* Holds no array that could be overrun, and is called too often to be guarded against it. */
 #define FIBER_HOT __attribute__((no_stack_protector))
+/* What a hot path calls seldom: inlined, it would have each pass save its registers. */
+#define FIBER_RARE __attribute__((noinline))
 
 typedef struct clause {
         list link; /* in the queue of what it is about; withdrawn by list_remove */
