@@ -592,6 +592,12 @@ redis_health redis_health_of(const redis *r)
         return r->health;
 }
 
+bool redis_keeps_together(const redis *r, sj_str prefix)
+{
+        return !r->route.cluster ||
+               sj_str_equal(redis_cluster_tag(prefix), redis_cluster_tag(sj_str_of(r->dial.tag)));
+}
+
 int redis_db(const redis *r)
 {
         return (int)r->dial.url.db;

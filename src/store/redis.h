@@ -94,6 +94,11 @@ int redis_reach(redis *r, sj_time deadline);
 /* "127.0.0.1:6379/0", for people: without secrets. */
 const char *redis_place(const redis *r);
 int redis_db(const redis *r);
+/*
+ * Whether keys that begin so can be in one script with those that begin with redis_options.prefix:
+ * not in a Cluster, without the same hash tag.
+ */
+bool redis_keeps_together(const redis *r, sj_str prefix);
 
 /* How it goes with the connection that all share. */
 typedef struct redis_health {

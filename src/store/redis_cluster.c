@@ -11,11 +11,17 @@
 
 #include <stdlib.h>
 
+sj_str redis_cluster_tag(sj_str prefix)
+{
+        const char *end = prefix.data + prefix.n;
+        const char *open = prefix.n ? memchr(prefix.data, '{', prefix.n) : NULL;
+        const char *close = open ? memchr(open, '}', (size_t)(end - open)) : NULL;
+        return close ? (sj_str){open + 1, (size_t)(close - open) - 1} : (sj_str){"", 0};
+}
+
 bool redis_cluster_tagged(const char *prefix)
 {
-        const char *open = prefix ? strchr(prefix, '{') : NULL;
-        const char *close = open ? strchr(open, '}') : NULL;
-        return close && close > open + 1;
+        return prefix && redis_cluster_tag(sj_str_of(prefix)).n > 0;
 }
 
 bool redis_cluster_moved(sj_str text, redis_node *ret)

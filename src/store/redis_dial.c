@@ -235,6 +235,8 @@ static int prepare(const redis_dial *d, redis_link *l, redis_route *route, char 
                 return redis_dial_fail(why, r, "%s", sj_strerror(r));
         r = greet(&g, l, arena, deadline);
         sj_arena_free(arena);
+        if (r == 0)
+                route->cluster = g.cluster;
         return r == 0 && g.cluster ? redis_cluster_find(d, l, route, why, deadline) : r;
 }
 

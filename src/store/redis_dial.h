@@ -23,6 +23,7 @@ typedef struct redis_dial {
 typedef struct redis_route {
         redis_node node;              /* host "": to be found anew */
         size_t sentinel;              /* the next to be asked */
+        bool cluster;                 /* it is a Cluster's node, as was said last */
         char place[SJ_HOST_MAX + 64]; /* "127.0.0.1:6379/0" */
 } redis_route;
 
@@ -56,6 +57,8 @@ int redis_cluster_find(const redis_dial *d, redis_link *l, redis_route *route, c
                        sj_time deadline);
 /* Whether the prefix (may be NULL) has a hash tag: something in its first braces. */
 bool redis_cluster_tagged(const char *prefix);
+/* That tag; empty: there is none. */
+sj_str redis_cluster_tag(sj_str prefix);
 /* Where MOVED sends us: "MOVED 3999 127.0.0.1:6381". Host "": the one that said so. */
 bool redis_cluster_moved(sj_str text, redis_node *ret);
 

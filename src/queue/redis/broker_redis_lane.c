@@ -65,8 +65,19 @@ static int lane_connect(redis_lane *lane, char *error, size_t size, sj_time dead
         if (r < 0)
                 return r;
         lane->results = lane->client;
-        if (!q->results_where.url)
-                return 0;
+        if (!q->results_where.url) {
+                if (redis_keeps_together(lane->client, q->result_prefix))
+                        return 0;
+                if (error && size)
+                        snprintf(error, size,
+                                 "%s is a Redis Cluster: the global_keyprefix of results "
+                                 "(result_backend_transport_options) must have the hash tag of "
+                                 "that of the broker, as \"%s\"",
+                                 redis_place(lane->client), q->where.prefix);
+                redis_close(lane->client);
+                lane->client = lane->results = NULL;
+                return -EXDEV;
+        }
         char why[256] = "";
         r = redis_open(&q->results_where, &results, why, sizeof(why), deadline);
         if (r < 0) {
@@ -76,7 +87,8 @@ static int lane_connect(redis_lane *lane, char *error, size_t size, sj_time dead
                 lane->client = lane->results = NULL;
                 return r;
         }
-        if (strcmp(redis_place(results), redis_place(lane->client)) == 0) {
+        if (strcmp(redis_place(results), redis_place(lane->client)) == 0 &&
+            redis_keeps_together(lane->client, q->result_prefix)) {
                 redis_close(results);
                 return 0;
         }

@@ -297,6 +297,40 @@ static int send_chord(void *app)
         return 0;
 }
 
+/* One script has keys of both: with another tag they are in a client, and a slot, of their own. */
+static void results_in_a_cluster_have_the_brokers_hash_tag_or_are_elsewhere(void **state)
+{
+        (void)state;
+        char bus[8], error[256] = "", expected[256];
+        redis_server *s = start_node(bus);
+        redis_server_ask(s, "CLUSTER ADDSLOTSRANGE 0 16383");
+        await_answer(s, "SET {jobs}:k v", "+OK");
+        const char *const wrong[] = {NULL, "{\"global_keyprefix\": \"jobs:\"}",
+                                     "{\"global_keyprefix\": \"{other}:\"}"};
+        broker_options options = {.transport = "{\"global_keyprefix\": \"{jobs}:\"}"};
+        snprintf(expected, sizeof(expected),
+                 "127.0.0.1:%u/0 is a Redis Cluster: the global_keyprefix of results "
+                 "(result_backend_transport_options) must have the hash tag of that of the broker, "
+                 "as \"{jobs}:\"",
+                 redis_server_port(s));
+        broker *b = NULL;
+        for (size_t i = 0; i < 3; i++) {
+                options.result_transport = wrong[i];
+                assert_int_equal(broker_open(redis_server_url(s), &options, &b, error,
+                                             sizeof(error), soon()),
+                                 -EXDEV);
+                assert_string_equal(error, expected);
+        }
+        options.result_backend = redis_server_url(s);
+        b = open_at(redis_server_url(s), &options);
+        assert_false(broker_can(b, BROKER_ATOMIC));
+        assert_int_equal(publish(b, "a"), 0);
+        settle(b, lease(b, "a"));
+        assert_string_equal(redis_server_ask(s, "EXISTS {other}:celery-task-meta-a"), ":1");
+        broker_close(b);
+        redis_server_stop(s);
+}
+
 /* With the longest deadline, so that it is the policy that ends it; of every kind of message. */
 static void a_publish_without_a_server_ends_as_its_policy_says(void **state)
 {
@@ -341,6 +375,7 @@ int main(void)
                 cmocka_unit_test(a_lease_whose_end_was_not_heard_keeps_its_record),
                 cmocka_unit_test(a_failover_by_sentinels_is_followed),
                 cmocka_unit_test(a_cluster_is_served_by_the_node_that_has_the_tags_slot),
+                cmocka_unit_test(results_in_a_cluster_have_the_brokers_hash_tag_or_are_elsewhere),
                 cmocka_unit_test(a_publish_without_a_server_ends_as_its_policy_says),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
