@@ -55,6 +55,88 @@ SJ_PUBLIC void sj_remote_cancel(sj_remote *remote);
  */
 SJ_PUBLIC int sj_remote_leave(sj_remote *remote);
 
+/* ── Locks, semaphores, events ───────────────────────────────────────────────────────────── */
+
+/*
+ * As those of sanjab/sync.h, which are for the fibers of one loop and cost less: first in, first
+ * out, allocating nothing, and who gives up while he waits leaves no trace. What was released is
+ * handed over: who waited has it, even if his time ran out in that moment. Once the caller has been
+ * let through, nobody who came before him touches the thing any more: he may free it. One of zeros
+ * is as good as one that was made with its SJ_..._INIT, if that takes no number.
+ */
+
+/* Mutual exclusion between fibers and threads, in the order of asking. */
+typedef struct sj_shared_lock {
+        uint32_t mutex; /* private, as all below */
+        const void *owner;
+        struct sj_list waiters;
+} sj_shared_lock;
+
+#define SJ_SHARED_LOCK_INIT \
+        {                   \
+                0           \
+        }
+
+/*
+ * It is the calling fiber's, or the thread's outside of one. Cancellation point. -EDEADLK the
+ * caller holds it already; -ETIMEDOUT; -ECANCELED.
+ */
+SJ_PUBLIC int sj_shared_lock_acquire(sj_shared_lock *l, sj_time deadline);
+/* Hands it to the one who has waited longest. -EPERM the caller does not hold it. */
+SJ_PUBLIC int sj_shared_lock_release(sj_shared_lock *l);
+
+/* So many at once. Who acquires need not be who releases. */
+typedef struct sj_shared_semaphore {
+        uint32_t mutex; /* private, as all below */
+        size_t free;
+        size_t limit; /* it is never more than that */
+        struct sj_list waiters;
+} sj_shared_semaphore;
+
+/* With n free, and without a limit. */
+#define SJ_SHARED_SEMAPHORE_INIT(n) \
+        {                           \
+                0, (n), SIZE_MAX,   \
+                {                   \
+                        0, 0        \
+                }                   \
+        }
+/* With n free, which is also the limit: more releases than acquisitions are a mistake. */
+#define SJ_SHARED_SEMAPHORE_BOUNDED(n) \
+        {                              \
+                0, (n), (n),           \
+                {                      \
+                        0, 0           \
+                }                      \
+        }
+
+/* Cancellation point. -ETIMEDOUT (SJ_POLL: none is free); -ECANCELED. */
+SJ_PUBLIC int sj_shared_semaphore_acquire(sj_shared_semaphore *s, sj_time deadline);
+/* Hands it to the one who has waited longest. -EOVERFLOW it is at its limit: nothing changes. */
+SJ_PUBLIC int sj_shared_semaphore_release(sj_shared_semaphore *s);
+
+/* A flag that fibers and threads wait for. */
+typedef struct sj_shared_event {
+        uint32_t mutex; /* private, as all below */
+        bool is_set;
+        struct sj_list waiters;
+} sj_shared_event;
+
+#define SJ_SHARED_EVENT_INIT \
+        {                    \
+                0            \
+        }
+
+/* Sets it and wakes all who wait. */
+SJ_PUBLIC void sj_shared_event_set(sj_shared_event *e);
+/* Those who come from now on wait until it is set again. */
+SJ_PUBLIC void sj_shared_event_clear(sj_shared_event *e);
+/*
+ * Returns 0 when it is set, even if it is cleared again before the caller runs. Cancellation
+ * point. -ETIMEDOUT (SJ_POLL: it is not set), -ECANCELED.
+ */
+SJ_PUBLIC int sj_shared_event_wait(sj_shared_event *e, sj_time deadline);
+
 #ifdef __cplusplus
 }
 #endif

@@ -85,15 +85,24 @@ static void pop(sj_chan *c, void *ret_item)
         c->count--;
 }
 
+/* The first whose wait is for the caller to end: with clause_end. */
+static inline clause *claim_first(list *queue)
+{
+        clause *c = clause_first(queue);
+        while (__builtin_expect(c && !clause_claim(c), 0))
+                c = clause_first(queue);
+        return c;
+}
+
 int chan_try_send(sj_chan *c, const void *item)
 {
         if (c->closed)
                 return -EPIPE;
-        clause *receiver = clause_first(&c->receivers);
+        clause *receiver = claim_first(&c->receivers);
         if (receiver) {
                 c->unfinished++;
                 copy(receiver->data, item, c->item_size);
-                clause_fire(receiver, 0);
+                clause_end(receiver, 0);
                 return 0;
         }
         if (c->count == c->capacity)
@@ -105,20 +114,20 @@ int chan_try_send(sj_chan *c, const void *item)
 
 int chan_try_recv(sj_chan *c, void *ret_item)
 {
-        clause *sender = clause_first(&c->senders);
+        clause *sender = claim_first(&c->senders);
         if (c->count > 0) {
                 pop(c, ret_item);
                 if (sender) {
                         c->unfinished++;
                         push(c, sender->data);
-                        clause_fire(sender, 0);
+                        clause_end(sender, 0);
                 }
                 return 0;
         }
         if (sender) {
                 c->unfinished++;
                 copy(ret_item, sender->data, c->item_size);
-                clause_fire(sender, 0);
+                clause_end(sender, 0);
                 return 0;
         }
         return c->closed ? -EPIPE : -EAGAIN;

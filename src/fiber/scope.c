@@ -135,8 +135,8 @@ static bool tell_joiners(sj_fiber *f, bool failed)
                         tell_tally(c, failed);
                         continue;
                 }
-                told |= c->data != NULL;
-                clause_fire(c, f->result);
+                bool tells = c->data != NULL;
+                told |= clause_fire(c, f->result) && tells;
         }
         return told;
 }

@@ -3,6 +3,7 @@
  * What loops and threads share, by real threads: what holds whoever is faster, while
  * ThreadSanitizer looks on. What one loop shows is in remote_test.c and shared_test.c.
  */
+#include "fiber/cpu.h"
 #include "fiber/real_unit.h"
 #include "os/os.h"
 
@@ -163,11 +164,244 @@ static void who_cancels_need_not_be_who_spawned(void **state)
         close_home(&h);
 }
 
+/* ── Locks, semaphores, events ───────────────────────────────────────────────────────────── */
+
+typedef struct shop {
+        sj_shared_lock lock;
+        sj_shared_semaphore seats;
+        sj_shared_event open;
+        int sold;           /* under the lock */
+        _Atomic int inside; /* on a seat */
+        _Atomic int late;
+} shop;
+
+enum { SEATS = 2 };
+
+/* The limits of time are such that they often pass as the thing is released. */
+static sj_time soon(int i)
+{
+        return i % 4 == 0 ? SJ_NEVER : sj_after(i % 7 * 2 * SJ_US);
+}
+
+/* Long enough that others run out of time. */
+static void dawdle(int i)
+{
+        if (i % 8)
+                return;
+        if (sj_fiber_self())
+                expect_equal(sj_yield(), 0);
+        else
+                for (int k = 0; k < 500; k++)
+                        cpu_relax();
+}
+
+static int buy(void *arg)
+{
+        shop *p = arg;
+        for (int i = 0; i < ROUNDS; i++) {
+                int r = sj_shared_lock_acquire(&p->lock, soon(i));
+                if (r < 0) {
+                        expect_equal(r, -ETIMEDOUT);
+                        atomic_fetch_add(&p->late, 1);
+                        continue;
+                }
+                p->sold++;
+                dawdle(i);
+                expect_equal(sj_shared_lock_release(&p->lock), 0);
+        }
+        return 0;
+}
+
+static void a_shared_lock_keeps_threads_and_fibers_apart(void **state)
+{
+        (void)state;
+        shop p = {.lock = SJ_SHARED_LOCK_INIT};
+        int n = by_threads_and_fibers(buy, &p);
+        assert_int_equal(p.sold + p.late, n * ROUNDS);
+        assert_null(p.lock.owner);
+}
+
+static int sit(void *arg)
+{
+        shop *p = arg;
+        for (int i = 0; i < ROUNDS; i++) {
+                if (sj_shared_semaphore_acquire(&p->seats, soon(i)) < 0)
+                        continue;
+                expect(atomic_fetch_add(&p->inside, 1) < SEATS);
+                dawdle(i);
+                atomic_fetch_sub(&p->inside, 1);
+                expect_equal(sj_shared_semaphore_release(&p->seats), 0);
+        }
+        return 0;
+}
+
+static void a_shared_semaphore_counts_threads_and_fibers(void **state)
+{
+        (void)state;
+        shop p = {.seats = SJ_SHARED_SEMAPHORE_BOUNDED(SEATS)};
+        by_threads_and_fibers(sit, &p);
+        for (int i = 0; i < SEATS; i++)
+                assert_int_equal(sj_shared_semaphore_acquire(&p.seats, SJ_POLL), 0);
+        assert_int_equal(sj_shared_semaphore_acquire(&p.seats, SJ_POLL), -ETIMEDOUT);
+}
+
+typedef struct handover {
+        sj_shared_semaphore seats;
+        sj_shared_semaphore begun, released; /* rounds */
+        int taken;
+} handover;
+
+static void *release_once_a_round(void *arg)
+{
+        handover *h = arg;
+        for (int i = 1; i <= ROUNDS; i++) {
+                expect_equal(sj_shared_semaphore_acquire(&h->begun, SJ_NEVER), 0);
+                sj_time then = sj_after(i % 11 * 10 * SJ_US);
+                while (sj_now() < then)
+                        cpu_relax();
+                expect_equal(sj_shared_semaphore_release(&h->seats), 0);
+                expect_equal(sj_shared_semaphore_release(&h->released), 0);
+        }
+        return NULL;
+}
+
+static int take_once_a_round(void *arg)
+{
+        handover *h = arg;
+        for (int i = 1; i <= ROUNDS; i++) {
+                expect_equal(sj_shared_semaphore_release(&h->begun), 0);
+                int r = sj_shared_semaphore_acquire(&h->seats, sj_after(i % 7 * 10 * SJ_US));
+                expect_equal(sj_shared_semaphore_acquire(&h->released, SJ_NEVER), 0);
+                h->taken += r == 0;
+                if (r == -ETIMEDOUT)
+                        h->taken += sj_shared_semaphore_acquire(&h->seats, SJ_POLL) == 0;
+        }
+        return 0;
+}
+
+static void what_is_released_as_the_time_runs_out_is_not_lost(void **state)
+{
+        (void)state;
+        for (int in_fiber = 0; in_fiber < 2; in_fiber++) {
+                handover h = {.seats = SJ_SHARED_SEMAPHORE_INIT(0),
+                              .begun = SJ_SHARED_SEMAPHORE_INIT(0),
+                              .released = SJ_SHARED_SEMAPHORE_INIT(0)};
+                os_thread *other = start(release_once_a_round, &h);
+                if (in_fiber)
+                        assert_int_equal(sj_run(take_once_a_round, &h), 0);
+                else
+                        take_once_a_round(&h);
+                os_thread_join(other);
+                assert_int_equal(h.taken, ROUNDS);
+        }
+}
+
+static int is_cancelled_at_the_lock(void *arg)
+{
+        shop *p = arg;
+        int r = sj_shared_lock_acquire(&p->lock, SJ_NEVER);
+        return r < 0 ? r : sj_shared_lock_release(&p->lock);
+}
+
+static int cancels_who_waits(void *arg)
+{
+        for (int i = 0; i < ROUNDS; i++) {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                sj_fiber *f;
+                expect_equal(sj_spawn(s, is_cancelled_at_the_lock, arg, &f), 0);
+                for (int k = 0; k < i % 3; k++)
+                        expect_equal(sj_yield(), 0);
+                sj_cancel(f);
+                int r = sj_join(f, SJ_NEVER);
+                expect(r == 0 || r == -ECANCELED);
+        }
+        return 0;
+}
+
+static void *buys(void *arg)
+{
+        expect_equal(buy(arg), 0);
+        return NULL;
+}
+
+static void who_is_cancelled_as_the_lock_comes_to_him_does_not_keep_it(void **state)
+{
+        (void)state;
+        shop p = {.lock = SJ_SHARED_LOCK_INIT};
+        os_thread *other = start(buys, &p);
+        assert_int_equal(sj_run(cancels_who_waits, &p), 0);
+        os_thread_join(other);
+        assert_null(p.lock.owner);
+}
+
+static int wait_for_opening(void *arg)
+{
+        shop *p = arg;
+        expect_equal(sj_shared_event_wait(&p->open, SJ_NEVER), 0);
+        atomic_fetch_add(&p->inside, 1);
+        return 0;
+}
+
+static void *open_shop(void *arg)
+{
+        shop *p = arg;
+        sj_shared_event_set(&p->open);
+        return NULL;
+}
+
+static void a_shared_event_wakes_threads_and_fibers(void **state)
+{
+        (void)state;
+        for (int i = 0; i < 50; i++) {
+                shop p = {.open = SJ_SHARED_EVENT_INIT};
+                os_thread *opener = start(open_shop, &p);
+                int n = by_threads_and_fibers(wait_for_opening, &p);
+                assert_int_equal(n, p.inside);
+                os_thread_join(opener);
+        }
+}
+
+static void *set_it(void *arg)
+{
+        sj_shared_event_set(arg);
+        return NULL;
+}
+
+/* Each round's event lies where the last one's was, which its setter must have left. */
+static int waits_and_forgets(void *arg)
+{
+        (void)arg;
+        for (int i = 0; i < 100; i++) {
+                os_thread *setter;
+                {
+                        sj_shared_event e = SJ_SHARED_EVENT_INIT;
+                        setter = start(set_it, &e);
+                        expect_equal(sj_shared_event_wait(&e, SJ_NEVER), 0);
+                        memset(&e, 0xAA, sizeof(e));
+                }
+                os_thread_join(setter);
+        }
+        return 0;
+}
+
+static void who_was_woken_may_free_the_event(void **state)
+{
+        (void)state;
+        assert_int_equal(sj_run(waits_and_forgets, NULL), 0);
+        assert_int_equal(waits_and_forgets(NULL), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(fibers_are_spawned_awaited_and_cancelled_from_other_threads),
                 cmocka_unit_test(who_cancels_need_not_be_who_spawned),
+                cmocka_unit_test(a_shared_lock_keeps_threads_and_fibers_apart),
+                cmocka_unit_test(a_shared_semaphore_counts_threads_and_fibers),
+                cmocka_unit_test(what_is_released_as_the_time_runs_out_is_not_lost),
+                cmocka_unit_test(who_is_cancelled_as_the_lock_comes_to_him_does_not_keep_it),
+                cmocka_unit_test(a_shared_event_wakes_threads_and_fibers),
+                cmocka_unit_test(who_was_woken_may_free_the_event),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

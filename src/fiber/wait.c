@@ -5,6 +5,7 @@
  */
 #include "fiber/debug.h"
 #include "fiber/fiber.h"
+#include "fiber/grant.h"
 
 int fiber_check(void)
 {
@@ -39,20 +40,32 @@ static void wait_end(wait *w, clause *fired, int result)
         fiber_make_ready(w->fiber);
 }
 
+/* Ends it for no clause, unless another thread is ending it. */
+static void give_up(wait *w, int result)
+{
+        if (w->kind != WAIT_GRANTED || grant_take(w->grant))
+                wait_end(w, NULL, result);
+}
+
 void wait_cancel(wait *w)
 {
-        if (!w->over && !w->shielded)
-                wait_end(w, NULL, -ECANCELED);
+        if (!w->over && w->kind != WAIT_SHIELDED)
+                give_up(w, -ECANCELED);
 }
 
 static void timed_out(loop_timer *timer)
 {
-        wait_end(container_of(timer, wait, timer), NULL, -ETIMEDOUT);
+        give_up(container_of(timer, wait, timer), -ETIMEDOUT);
+}
+
+void clause_end(clause *c, int result)
+{
+        wait_end(c->wait, c, result);
 }
 
 bool clause_fire(clause *c, int result)
 {
-        if (c->wait->over)
+        if (c->wait->over || !clause_claim(c))
                 return false;
         wait_end(c->wait, c, result);
         return true;
@@ -66,8 +79,8 @@ bool clause_fire_first(list *queue, int result)
 
 void clause_fire_all(list *queue, int result)
 {
-        while (clause_fire_first(queue, result)) {
-        }
+        while (clause_first(queue))
+                clause_fire_first(queue, result);
 }
 
 /* Not all of a wait is set before it is needed: this is what each switch of a chan pays. */
@@ -106,14 +119,23 @@ FIBER_HOT int fiber_wait(clause clauses[], size_t n, sj_time deadline, const cha
                 return -ETIMEDOUT;
         }
         wait w;
-        w.shielded = false;
+        w.kind = WAIT_OPEN;
+        return run_wait(&w, clauses, n, deadline, what, ret);
+}
+
+int fiber_wait_granted(grant *g, clause clauses[], size_t n, sj_time deadline, const char *what,
+                       size_t *ret)
+{
+        wait w;
+        w.kind = WAIT_GRANTED;
+        w.grant = g;
         return run_wait(&w, clauses, n, deadline, what, ret);
 }
 
 FIBER_HOT int fiber_wait_shielded(clause clauses[], size_t n, const char *what)
 {
         wait w;
-        w.shielded = true;
+        w.kind = WAIT_SHIELDED;
         return run_wait(&w, clauses, n, SJ_NEVER, what, NULL);
 }
 

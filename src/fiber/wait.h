@@ -43,6 +43,13 @@ typedef struct clause {
         void *data; /* what the thing wants to know of this waiter */
 } clause;
 
+/* Who may end a wait beside what it is for. */
+enum wait_kind {
+        WAIT_OPEN,     /* cancellation */
+        WAIT_SHIELDED, /* nobody */
+        WAIT_GRANTED,  /* cancellation, and other threads: see grant.h */
+};
+
 typedef struct wait {
         sj_fiber *fiber;
         clause *clauses;
@@ -50,7 +57,8 @@ typedef struct wait {
         clause *fired; /* the one that fired, or NULL */
         int result;
         bool over;
-        bool shielded; /* cancellation does not end it */
+        unsigned char kind;
+        struct grant *grant; /* of a wait of that kind */
         const char *what;
         sj_time since; /* the loop's turn in which it began */
         loop_timer timer;
@@ -88,6 +96,10 @@ int fiber_check(void);
  */
 int fiber_wait(clause clauses[], size_t n, sj_time deadline, const char *what, size_t *ret);
 
+/* As fiber_wait, when other threads may end the wait by the grant; the deadline is not SJ_POLL. */
+int fiber_wait_granted(struct grant *g, clause clauses[], size_t n, sj_time deadline,
+                       const char *what, size_t *ret);
+
 /* As fiber_wait with no deadline, and cancellation does not end it. */
 int fiber_wait_shielded(clause clauses[], size_t n, const char *what);
 
@@ -95,10 +107,25 @@ int fiber_wait_shielded(clause clauses[], size_t n, const char *what);
  */
 bool clause_fire(clause *c, int result);
 
+/*
+ * clause_fire in two steps, for one of a queue, with which something must be done between them.
+ * False, and the clause has left its queue: another thread is ending the wait.
+ */
+static inline bool clause_claim(clause *c);
+void clause_end(clause *c, int result);
+
 /* Fires the oldest clause of the queue, if there is one. */
 bool clause_fire_first(list *queue, int result);
 /* Fires all of them, oldest first. */
 void clause_fire_all(list *queue, int result);
+
+/* grant.c */
+bool clause_claim_granted(clause *c);
+
+static inline bool clause_claim(clause *c)
+{
+        return __builtin_expect(c->wait->kind != WAIT_GRANTED, 1) || clause_claim_granted(c);
+}
 
 /* Puts the clause at the end of a queue. One of zeros is empty. */
 static inline void clause_add(list *queue, clause *c)
