@@ -124,6 +124,63 @@ SJ_PUBLIC int sj_folder_remove(const char *path, sj_time deadline);
 SJ_PUBLIC int sj_folder_read(const char *path, int (*each)(void *arg, const char *name), void *arg,
                              sj_time deadline);
 
+/* ── Watching ────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * Hears of what happens to files and folders, in the order in which it happens (inotify(7)): what
+ * other programs do, too, but on other machines that share a file system. A folder tells of what is
+ * directly in it; who wants what is below adds each folder, and looks into a new one, since
+ * something may have been made there before it was added. The like of what was told last and not
+ * yet read is told once. Used by one fiber that waits; the other calls may come from others of its
+ * loop.
+ */
+typedef struct sj_watch sj_watch;
+
+enum {
+        SJ_WATCH_WRITTEN = 1,    /* bytes of a file were written or cut off */
+        SJ_WATCH_CLOSED = 2,     /* who could write to it has closed it */
+        SJ_WATCH_ATTRIBUTES = 4, /* permissions, owner, times, number of links */
+        SJ_WATCH_MADE = 8,       /* there is a new name in the folder */
+        SJ_WATCH_REMOVED = 16,   /* a name was removed from the folder */
+        SJ_WATCH_MOVED_FROM = 32,
+        SJ_WATCH_MOVED_TO = 64,
+        SJ_WATCH_MOVED = 128, /* what is watched has another name now, and is still watched */
+        SJ_WATCH_ALL = 255,
+        /* Told without being asked for. */
+        SJ_WATCH_GONE = 256, /* it was removed and nobody has it open; this is its last event */
+        SJ_WATCH_LOST = 512, /* so much happened that the rest was lost: look at everything anew */
+};
+
+typedef struct sj_watch_event {
+        int id;        /* what sj_watch_add returned; 0 with SJ_WATCH_LOST */
+        unsigned what; /* one of SJ_WATCH_ */
+        bool is_folder;
+        uint32_t move;    /* the same number in both halves of a move; else 0 */
+        const char *name; /* in the watched folder, or "": itself; valid until the next call */
+} sj_watch_event;
+
+/* Does not block. The caller owns *ret. -EMFILE (also: the user's limit of them); -ENFILE; -ENOMEM.
+ */
+SJ_PUBLIC int sj_watch_new(sj_watch **ret);
+/* Nobody may be in a call on it. NULL is allowed. */
+SJ_PUBLIC void sj_watch_free(sj_watch *w);
+
+/*
+ * From now on it hears of `what` (a sum of SJ_WATCH_) at the path: its id, which is more than 0. To
+ * add the same file or folder again, under whatever name, changes what is heard, and gives the same
+ * id. -EINVAL what; -ENOSPC the user's limit of what is watched; -ENOENT, -EACCES and so on.
+ */
+SJ_PUBLIC int sj_watch_add(sj_watch *w, const char *path, unsigned what, sj_time deadline);
+/* Events of before may still come, the last of them SJ_WATCH_GONE. Does not block. -EINVAL no id.
+ */
+SJ_PUBLIC int sj_watch_remove(sj_watch *w, int id);
+
+/*
+ * The next event: 0. Cancellation point. -EBUSY another fiber waits already; -EXDEV it belongs to
+ * another loop; -EPERM no fiber; -ETIMEDOUT, -ECANCELED: nothing is lost then.
+ */
+SJ_PUBLIC int sj_watch_next(sj_watch *w, sj_watch_event *ret, sj_time deadline);
+
 #ifdef __cplusplus
 }
 #endif

@@ -28,6 +28,9 @@
 #define PAUSE_FIRST SJ_MS
 #define PAUSE_MOST  (50 * SJ_MS)
 
+/* Calls in a row that did not wait, before the others get their turn. */
+enum { STREAK_MAX = 64 };
+
 struct socket_stream {
         sj_stream base;
         struct socket socket;
@@ -60,6 +63,16 @@ int socket_wait(struct socket *s, unsigned ready, sj_time deadline)
         if (r >= 0)
                 r = attach(s);
         return r < 0 ? r : fiber_wait_fd(&s->watch, ready, deadline);
+}
+
+int socket_turn(unsigned *streak)
+{
+        int r = fiber_check();
+        if (r >= 0 && ++*streak >= STREAK_MAX) {
+                *streak = 0;
+                r = sj_yield();
+        }
+        return r == -EPERM ? 0 : r;
 }
 
 int socket_pause(sj_time *pause, sj_time deadline)

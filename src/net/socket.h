@@ -34,6 +34,12 @@ struct socket_sleeper {
 int socket_rest(sj_stream *s, struct socket_sleeper *sleeper);
 
 /*
+ * Before a call that may not block: lets the others run, when it is the last of a long streak of
+ * such calls. Which works without a fiber too. -ECANCELED.
+ */
+int socket_turn(unsigned *streak);
+
+/*
  * What is full at a Unix socket's other end gives no event here when it has room again: sleeps for
  * a moment, each time longer; *pause begins with 0. -ETIMEDOUT, and as sj_sleep_until.
  */

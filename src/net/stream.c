@@ -12,10 +12,9 @@
  */
 #include "net/stream.h"
 
-#include "fiber/wait.h"
+#include "net/socket.h"
 
 enum {
-        STREAK_MAX = 64,
         PARTS_MAX = 64, /* parts given to a kind at once; they are copied to the stack */
         DRAIN_BYTES = 16 * 1024,
 };
@@ -28,22 +27,11 @@ void stream_init(sj_stream *s, const struct stream_kind *kind)
         *s = (sj_stream){.kind = kind};
 }
 
-/* A call that need not wait also works without a fiber. */
-static int before(sj_stream *s)
-{
-        int r = fiber_check();
-        if (r >= 0 && ++s->streak >= STREAK_MAX) {
-                s->streak = 0;
-                r = sj_yield();
-        }
-        return r == -EPERM ? 0 : r;
-}
-
 ssize_t sj_read(sj_stream *s, void *ret, size_t n, sj_time deadline)
 {
         if (n == 0)
                 return -EINVAL;
-        int r = before(s);
+        int r = socket_turn(&s->streak);
         return r < 0 ? r : s->kind->read(s, ret, n, deadline);
 }
 
@@ -80,7 +68,7 @@ ssize_t stream_fill(sj_stream *s, buf *b, size_t most, sj_time deadline)
 
 static int write_parts(sj_stream *s, struct iovec *parts, size_t n, size_t *sent, sj_time deadline)
 {
-        int r = before(s);
+        int r = socket_turn(&s->streak);
         if (r < 0)
                 return r;
         if (s->broken || s->shut)
@@ -121,7 +109,7 @@ int sj_write_fds(sj_stream *s, const void *data, size_t n, const int fds[], size
 {
         if (n == 0)
                 return -EINVAL;
-        int r = before(s);
+        int r = socket_turn(&s->streak);
         if (r < 0)
                 return r;
         if (!s->kind->send_fds)
@@ -142,7 +130,7 @@ ssize_t sj_read_fds(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_
 {
         if (n == 0)
                 return -EINVAL;
-        int r = before(s);
+        int r = socket_turn(&s->streak);
         if (r < 0)
                 return r;
         return s->kind->recv_fds ? s->kind->recv_fds(s, ret, n, ret_fds, n_fds, deadline)
@@ -151,7 +139,7 @@ ssize_t sj_read_fds(sj_stream *s, void *ret, size_t n, int ret_fds[], size_t *n_
 
 int sj_stream_shutdown(sj_stream *s, sj_time deadline)
 {
-        int r = before(s);
+        int r = socket_turn(&s->streak);
         if (r < 0)
                 return r;
         if (s->broken)

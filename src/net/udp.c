@@ -6,16 +6,12 @@
  * form (RFC 4291 §2.5.5.2); they are mapped on the way out, so that an answer goes to what was
  * received as well as to what was resolved.
  */
-#include "fiber/wait.h"
 #include "net/address.h"
 #include "net/socket.h"
 #include "net/unix_name.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
-
-/* Calls in a row that did not wait, before the others get their turn. */
-enum { STREAK_MAX = 64 };
 
 struct sj_udp {
         struct socket socket;
@@ -125,17 +121,6 @@ int sj_udp_connect(sj_udp *u, const sj_address *peer)
         return r < 0 ? r : os_connect(u->socket.fd, address_any(&to), to.n);
 }
 
-/* A call that need not wait also works without a fiber. */
-static int before(sj_udp *u)
-{
-        int r = fiber_check();
-        if (r >= 0 && ++u->streak >= STREAK_MAX) {
-                u->streak = 0;
-                r = sj_yield();
-        }
-        return r == -EPERM ? 0 : r;
-}
-
 static int wait_for(sj_udp *u, unsigned ready, sj_time deadline)
 {
         u->streak = 0;
@@ -147,7 +132,7 @@ static int send_one(sj_udp *u, const sj_address *to, const void *data, size_t n,
 {
         int fd = u->socket.fd;
         sj_time pause = 0;
-        int r = before(u);
+        int r = socket_turn(&u->streak);
         while (r >= 0) {
                 ssize_t put =
                         to ? os_send_to(fd, data, n, address_any(to), to->n) : os_send(fd, data, n);
@@ -176,7 +161,7 @@ static ssize_t recv_one(sj_udp *u, void *ret, size_t n, sj_address *ret_from,
                         sj_peer_process *process, sj_time deadline)
 {
         int fd = u->socket.fd;
-        int r = before(u);
+        int r = socket_turn(&u->streak);
         while (r >= 0) {
                 struct sockaddr_storage from;
                 ssize_t got = process ? os_recv_from_process(fd, ret, n, &from, &process->pid,

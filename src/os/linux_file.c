@@ -2,9 +2,6 @@
 /*
  * Files: thin, for threads of the pool. A regular file is always ready to epoll, so that only a
  * thread can wait for it.
- *
- * A path is watched by inotify. What it reports is not looked at: whoever is woken looks for
- * himself, since reports may be merged and, when there are too many, lost.
  */
 #include "os/os.h"
 
@@ -173,26 +170,17 @@ void os_unlock_file(int fd)
         flock(fd, LOCK_UN);
 }
 
-int os_watch_path(const char *path)
+int os_watch_new(void)
 {
-        static const uint32_t changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE |
-                                        IN_DELETE | IN_DELETE_SELF | IN_MOVE | IN_MOVE_SELF;
-        int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (fd < 0)
-                return -errno;
-        if (inotify_add_watch(fd, path, changes) < 0) {
-                int error = -errno;
-                close(fd);
-                return error;
-        }
-        return fd;
+        return error_of(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
 }
 
-void os_watch_clear(int fd)
+int os_watch_add(int fd, const char *path, uint32_t what)
 {
-        char reports[4096];
-        ssize_t got;
-        do
-                got = read(fd, reports, sizeof(reports));
-        while (got > 0 || (got < 0 && errno == EINTR));
+        return error_of(inotify_add_watch(fd, path, what));
+}
+
+int os_watch_remove(int fd, int id)
+{
+        return error_of(inotify_rm_watch(fd, id));
 }

@@ -204,7 +204,15 @@ int os_read_dir(const char *path, int (*each)(void *arg, const char *name), void
  */
 int os_lock_file(int fd, bool exclusive, bool wait);
 void os_unlock_file(int fd);
-/* A descriptor that becomes readable when the file or folder at path changes (inotify). */
+/*
+ * Watching, as inotify(7) has it: a descriptor from which os_read takes struct inotify_event; a
+ * file or folder to watch, whose id is returned (the same one if it is watched already); and its
+ * end.
+ */
+int os_watch_new(void);
+int os_watch_add(int fd, const char *path, uint32_t what);
+int os_watch_remove(int fd, int id);
+/* A descriptor that becomes readable when the file or folder at path changes. */
 int os_watch_path(const char *path);
 /* Drops what such a descriptor has to report. */
 void os_watch_clear(int fd);

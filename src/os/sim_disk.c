@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 
 /* What may wait to be written back: writes of one file, and changes of names. */
 enum { WAITING_MOST = 4096 };
@@ -217,16 +218,24 @@ void sim_disk_move(sim_world *w, sim_node *what, const sim_place *to)
         list_append(&w->journal, &r->node);
         if (++w->journal_count > WAITING_MOST)
                 settle_names(w, 1);
-        if (r->replaced)
+        bool moves = r->from && r->to;
+        uint32_t cookie = moves ? ++w->moves : 0;
+        if (r->replaced) {
                 detach(w, r->replaced);
+                sim_disk_gone(r->replaced);
+        }
         if (r->from) {
-                sim_disk_notify(w, what);
+                sim_disk_notify(what, moves ? IN_MOVED_FROM : IN_DELETE, cookie);
                 detach(w, what);
         }
         if (r->to) {
                 attach(what, r->to, to->name);
-                sim_disk_notify(w, what);
+                sim_disk_notify(what, moves ? IN_MOVED_TO : IN_CREATE, cookie);
         }
+        if (moves)
+                sim_disk_notify(what, IN_MOVE_SELF, 0);
+        if (!r->to)
+                sim_disk_gone(what);
 }
 
 static void undo(sim_world *w, name_record *r)
@@ -321,7 +330,7 @@ int sim_disk_trouble(sim_world *w)
 static void touched(sim_world *w, sim_node *n)
 {
         n->modified = wall_now(w);
-        sim_disk_notify(w, n);
+        sim_disk_notify(n, IN_MODIFY, 0);
 }
 
 int sim_node_write(sim_world *w, sim_node *n, const void *data, size_t size, uint64_t offset)

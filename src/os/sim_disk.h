@@ -68,7 +68,11 @@ void sim_node_sync(sim_world *w, sim_node *n);
 /* 0, or the error that sim_fail_disk_after says. */
 int sim_disk_trouble(sim_world *w);
 
-/* Tells those who watch the node or its folder. In sim_file.c. */
-void sim_disk_notify(sim_world *w, sim_node *n);
+/* ── sim_watch.c ─────────────────────────────────────────────────────────────────────────── */
+
+/* Tells those who watch the node, or the folder that it is in, what has happened (IN_). */
+void sim_disk_notify(sim_node *n, uint32_t what, uint32_t cookie);
+/* It was removed: who watches it hears no more of it. */
+void sim_disk_gone(sim_node *n);
 
 #endif

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 
 enum { UMASK = 022, NO_LOCK = 0, SHARED_LOCK, EXCLUSIVE_LOCK };
 
@@ -23,77 +24,6 @@ typedef struct sim_file {
         uint64_t position;
         int lock;
 } sim_file;
-
-/* ── Watching ────────────────────────────────────────────────────────────────────────────── */
-
-typedef struct watcher {
-        sim_fd base;
-        list node; /* in the node's watchers */
-        sim_node *watched;
-        bool changed;
-} watcher;
-
-static void watcher_close(sim_fd *f)
-{
-        watcher *x = (watcher *)f;
-        list_remove(&x->node);
-        sim_node_unref(sim_world_get(), x->watched);
-        free(x);
-}
-
-static unsigned watcher_level(const sim_fd *f)
-{
-        return ((const watcher *)f)->changed ? OS_READABLE : 0;
-}
-
-static const sim_class watcher_class = {
-        .name = "watch", .close = watcher_close, .level = watcher_level};
-
-static void notify_one(sim_node *n)
-{
-        if (!n)
-                return;
-        list_for_each (node, &n->watchers) {
-                watcher *x = container_of(node, watcher, node);
-                x->changed = true;
-                sim_fd_changed(&x->base);
-        }
-}
-
-void sim_disk_notify(sim_world *w, sim_node *n)
-{
-        (void)w;
-        notify_one(n);
-        notify_one(n->parent);
-}
-
-int os_watch_path(const char *path)
-{
-        sim_world *w = sim_enter();
-        int error = 0;
-        sim_node *n = sim_disk_node(w, path, &error);
-        if (!n)
-                return (int)sim_trace(w, "watch_path", -1, error);
-        watcher *x = sim_alloc(sizeof(*x));
-        *x = (watcher){.base.class = &watcher_class, .watched = n};
-        int fd = sim_fd_add(w, &x->base);
-        if (fd < 0) {
-                free(x);
-        } else {
-                sim_node_ref(n);
-                list_append(&n->watchers, &x->node);
-        }
-        return (int)sim_trace(w, "watch_path", fd, fd);
-}
-
-void os_watch_clear(int fd)
-{
-        sim_world *w = sim_enter();
-        watcher *x = (watcher *)sim_fd_get(w, fd, &watcher_class);
-        sim_trace(w, "watch_clear", fd, x ? 0 : -EBADF);
-        if (x)
-                x->changed = false;
-}
 
 /* ── Open files ──────────────────────────────────────────────────────────────────────────── */
 
@@ -106,10 +36,17 @@ static void unlock(sim_file *f)
         f->lock = NO_LOCK;
 }
 
+static bool may_write(const sim_file *f)
+{
+        return (f->flags & O_ACCMODE) != O_RDONLY;
+}
+
 static void file_close(sim_fd *base)
 {
         sim_file *f = (sim_file *)base;
         unlock(f);
+        if (may_write(f))
+                sim_disk_notify(f->node, IN_CLOSE_WRITE, 0);
         sim_node_unref(sim_world_get(), f->node);
         free(f);
 }
@@ -117,11 +54,6 @@ static void file_close(sim_fd *base)
 static bool may_read(const sim_file *f)
 {
         return (f->flags & O_ACCMODE) != O_WRONLY;
-}
-
-static bool may_write(const sim_file *f)
-{
-        return (f->flags & O_ACCMODE) != O_RDONLY;
 }
 
 static ssize_t read_at(const sim_file *f, void *data, size_t n, uint64_t offset)
@@ -356,6 +288,8 @@ int os_chmod(const char *path, unsigned mode)
         sim_node *n = sim_disk_node(w, path, &error);
         if (n)
                 n->mode = (n->mode & S_IFMT) | (mode & 07777);
+        if (n)
+                sim_disk_notify(n, IN_ATTRIB, 0);
         return (int)sim_trace(w, "chmod", -1, error);
 }
 

@@ -103,6 +103,7 @@ typedef struct sim_world {
         size_t journal_count;
         uint64_t disk_used; /* bytes */
         uint64_t inode;     /* the last one given out */
+        uint32_t moves;     /* so far: a number for each, that watches tell */
         size_t disk_left;   /* calls before they fail */
         int disk_error;
 
