@@ -45,10 +45,11 @@ fuzz:
 	@scripts/bootstrap build ci
 	@scripts/fuzz $(SECONDS)
 
-# The same checks as before a change is landed, and longer: an hour for each fuzz target, and 40
-# times the seeds for every test that runs under the simulator (200,000 for each scenario).
+# The same checks as before a change is landed, and longer: an hour for each fuzz target, with
+# other inputs each day, and 40 times the seeds for every test that runs under the simulator
+# (200,000 for each scenario).
 nightly:
-	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 CRASH_KILLS=200 PATIENCE=40 \
+	@SANJAB_SEEDS=20000 FUZZ_SECONDS=3600 FUZZ_SEED=$$(date +%j) CRASH_KILLS=200 PATIENCE=40 \
 	REDIS_CUTS='0 --jobs 4' REDIS_CONTROL='worker=30 window=10' \
 	REDIS_CRASH='--seed '$$(date +%j)' --stall 30 worker=300 child=300 term=100 window=100 redis=50 stall=20' .ci/run
 
