@@ -64,6 +64,9 @@ typedef struct sj_loop sj_loop;
  * which does not notice. There a call that blocks says -EPERM; streams may be closed; sj_run begins
  * a loop of the child's own. To leave a scope of the parent's, to return from the fiber or to wake
  * another fiber aborts with a message: the child ends by exec or _exit.
+ *
+ * exit may be called in any fiber. A thread that ends by itself (pthread_exit, pthread_cancel)
+ * while its loop runs would leave its fibers for ever, and aborts with a message.
  */
 #define sj_run(main, arg) sj_run_named((main), (arg), #main, SJ_WHERE)
 SJ_PUBLIC int sj_run_named(sj_fn *main, void *arg, const char *name, const char *where);

@@ -356,6 +356,13 @@ static void leave_loop_to_parent(void)
                 return;
         os_poller_abandon(fiber_loop_of_thread->loop.poller);
         fiber_loop_of_thread = NULL;
+        (void)os_at_thread_end(NULL);
+}
+
+static void thread_ended(void)
+{
+        debug_abort(NULL, "a thread ended (pthread_exit, pthread_cancel) while fibers of its loop "
+                          "were alive");
 }
 
 static int watch_forks(void)
@@ -374,9 +381,13 @@ static int fiber_loop_init(fiber_loop *fl)
         *fl = (fiber_loop){0};
         int r = watch_forks();
         if (r >= 0)
+                r = os_at_thread_end(thread_ended);
+        if (r >= 0)
                 r = loop_init(&fl->loop);
-        if (r < 0)
+        if (r < 0) {
+                (void)os_at_thread_end(NULL);
                 return r;
+        }
         context_thread(&fl->root_context);
         stack_pool_init(&fl->stacks, 0);
         fiber_loop_of_thread = fl;
@@ -392,6 +403,7 @@ static void fiber_loop_fini(fiber_loop *fl)
         debug_end(fl);
         fd_table_free(fl);
         fiber_loop_of_thread = NULL;
+        (void)os_at_thread_end(NULL);
         stack_pool_fini(&fl->stacks);
         while (fl->slabs) {
                 fiber_slab *next = fl->slabs->next;

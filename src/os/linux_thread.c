@@ -71,6 +71,32 @@ void os_thread_join(os_thread *thread)
         free(thread);
 }
 
+static pthread_key_t end_key;
+static int end_key_error;
+static _Thread_local void (*at_end)(void);
+
+static void thread_ends(void *value)
+{
+        (void)value;
+        if (at_end)
+                at_end();
+}
+
+static void make_end_key(void)
+{
+        end_key_error = pthread_key_create(&end_key, thread_ends);
+}
+
+int os_at_thread_end(void (*fn)(void))
+{
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        pthread_once(&once, make_end_key);
+        at_end = fn;
+        if (end_key_error || pthread_setspecific(end_key, fn ? &at_end : NULL) != 0)
+                return -ENOMEM;
+        return 0;
+}
+
 static int operation(int op, bool shared)
 {
         return shared ? op : op | FUTEX_PRIVATE_FLAG;

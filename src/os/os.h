@@ -352,6 +352,9 @@ int os_thread_start(void *(*body)(void *), void *arg, const char *name, os_threa
 /* Waits for its end and frees it. Blocks the thread. */
 void os_thread_join(os_thread *thread);
 
+/* Calls fn when this thread ends, on its own stack; NULL: nothing any more. -ENOMEM. */
+int os_at_thread_end(void (*fn)(void));
+
 /*
  * Blocks the thread while *word == expected, until os_futex_wake or the deadline: 0, -EAGAIN (it
  * was not equal) or -ETIMEDOUT; may return early. shared: the word is in memory of two processes.

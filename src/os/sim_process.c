@@ -163,6 +163,12 @@ int os_thread_start(void *(*body)(void *), void *arg, const char *name, os_threa
         return (int)sim_trace(sim_enter(), "thread_start", -1, -ENOSYS);
 }
 
+int os_at_thread_end(void (*fn)(void))
+{
+        (void)fn;
+        return 0;
+}
+
 void os_thread_join(os_thread *thread)
 {
         (void)thread;
