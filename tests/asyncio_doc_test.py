@@ -36,10 +36,27 @@ CLASSES = {
 LIKE = {'DatagramProtocol': 'Protocol', 'SubprocessProtocol': 'Protocol',
         'BufferedProtocol': 'Protocol', 'DatagramTransport': 'Transport',
         'SubprocessTransport': 'Transport'}
+# What Python 3.12 and 3.13 add, which an older one cannot tell.
+ASYNCIO_LATER = (
+    'EventLoop', 'Queue.shutdown', 'QueueShutDown', 'Server.abort_clients', 'Server.close_clients',
+    'Task.get_context', 'create_eager_task_factory', 'eager_task_factory')
+# Attributes that the documentation names, and the classes do not have.
+ASYNCIO_OBJECTS = (
+    'loop.slow_callback_duration', 'Process.pid', 'Process.stdin', 'Process.stdout',
+    'Process.stderr', 'subprocess.PIPE', 'subprocess.STDOUT', 'subprocess.DEVNULL')
 GEVENT_ALL = ('', 'pool', 'queue', 'event', 'lock', 'local', 'server', 'baseserver', 'pywsgi',
               'backdoor', 'fileobject', 'greenlet', 'hub', 'monkey', 'select', 'selectors',
               'threadpool', 'timeout', 'util')
 GEVENT_IMPLEMENTS = ('os', 'signal', 'socket', 'ssl', 'subprocess', 'thread', 'threading', 'time')
+GEVENT_CLASSES = (
+    'Greenlet', 'Timeout', 'baseserver.BaseServer', 'event.AsyncResult', 'event.Event',
+    'lock.RLock', 'lock.Semaphore', 'pool.Group', 'pool.Pool', 'queue.Channel',
+    'queue.JoinableQueue', 'queue.Queue', 'server.DatagramServer', 'server.StreamServer',
+    'threadpool.ThreadPool', 'threadpool.ThreadPoolExecutor')
+GEVENT_LIKE = {'pool.Pool': 'pool.Group', 'queue.Channel': 'queue.Queue',
+               'queue.JoinableQueue': 'queue.Queue',
+               'server.DatagramServer': 'baseserver.BaseServer',
+               'server.StreamServer': 'baseserver.BaseServer'}
 
 
 def public(names):
@@ -62,13 +79,24 @@ def expect_named(names, text):
 
 
 def of_asyncio():
-    if sys.version_info[:2] != (3, 11):
-        raise tap.Skip(f'the page means Python 3.11, and this is {sys.version.split()[0]}')
-    names = public(asyncio.__all__)
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        raise tap.Skip(f'the page means Python 3.11 to 3.13, and this is {sys.version.split()[0]}')
+    names = [*public(asyncio.__all__), *ASYNCIO_LATER, *ASYNCIO_OBJECTS]
     for name, kind in CLASSES.items():
         known = set(dir(getattr(asyncio, LIKE[name]))) if name in LIKE else set()
         names += [f'{name}.{member}' for member in public(dir(kind)) if member not in known]
     return names
+
+
+def gevent_class(name):
+    module, _, kind = f'gevent.{name}'.rpartition('.')
+    return getattr(importlib.import_module(module), kind)
+
+
+def of_gevents_class(name):
+    known = set(dir(gevent_class(GEVENT_LIKE[name])) if name in GEVENT_LIKE else dir(BaseException))
+    return [f'gevent.{name}.{member}' for member in public(dir(gevent_class(name)))
+            if member not in known]
 
 
 def of_gevent():
@@ -83,6 +111,8 @@ def of_gevent():
     for module in GEVENT_IMPLEMENTS:
         path = f'gevent.{module}'
         names += [f'{path}.{name}' for name in public(importlib.import_module(path).__implements__)]
+    for name in GEVENT_CLASSES:
+        names += of_gevents_class(name)
     return names
 
 
@@ -95,6 +125,7 @@ def test_every_name_of_selectors_stands_there():
              if getattr(getattr(selectors, name), '__module__', '') == 'selectors' or
              name.startswith('EVENT_')]
     names += [f'BaseSelector.{name}' for name in public(dir(selectors.BaseSelector))]
+    names += [f'SelectorKey.{name}' for name in selectors.SelectorKey._fields]
     expect_named(names, SELECTORS)
 
 
