@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parser: one pass, no recursion. The text is copied once, with zeros behind it, so that the
- * loops need no check for the end: a NUL is never part of JSON. Strings are unescaped into a second
- * block, which is large enough for all of them since unescaping never makes longer; both blocks
- * stay with the values, the first as their raw bytes.
+ * loops need no check for the end: a NUL is never part of JSON. (Who keeps the text has that NUL.)
+ * Strings are unescaped into a second block, which is large enough for all of them since unescaping
+ * never makes longer; both blocks stay with the values, the first as their raw bytes.
  *
  * Values are pushed on a stack. A container's own value is pushed when it opens and links to the
  * container around it; when it closes, what lies above it is its content and moves to the arena:
@@ -14,6 +14,7 @@
  * Not a list of nodes, though that needs no moving: elements side by side can be indexed, and
  * 24 bytes are moved faster than a pointer is followed.
  */
+#include "codec/json_kept.h"
 #include "codec/json_number.h"
 #include "codec/json_parser.h"
 #include "codec/json_scan.h"
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 
 enum { STACK_FIRST = 128, PADDING = 2 * JSON_SCAN_WIDTH };
+_Static_assert((int)PADDING <= (int)JSON_KEPT_ROOM, "the loops may read on so far");
 static const size_t NO_PARENT = SIZE_MAX;
 
 static const char *fail_memory(json_parser *s)
@@ -361,28 +363,28 @@ static void locate(sj_str text, size_t offset, const char *reason, sj_json_error
         *ret = (sj_json_error){offset, number, (unsigned)(where - line) + 1, reason};
 }
 
-int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t size_max,
-                          unsigned depth_max, const sj_json **ret, sj_json_error *ret_error)
+static int check_size(sj_str text, size_t size_max, sj_json_error *ret_error)
 {
         if (size_max > SJ_JSON_SIZE_MAX)
                 size_max = SJ_JSON_SIZE_MAX;
-        if (text.n > size_max) {
-                locate(text, size_max, "the text is too long", ret_error);
-                return -EMSGSIZE;
-        }
-        char *copy = sj_arena_alloc(arena, text.n + PADDING);
+        if (text.n <= size_max)
+                return 0;
+        locate(text, size_max, "the text is too long", ret_error);
+        return -EMSGSIZE;
+}
+
+static int parse(sj_arena *arena, sj_str text, unsigned flags, unsigned depth_max,
+                 const sj_json **ret, sj_json_error *ret_error)
+{
         char *strings = sj_arena_alloc(arena, text.n + PADDING);
         sj_json *v = sj_arena_alloc(arena, sizeof(*v));
-        if (!copy || !strings || !v)
+        if (!strings || !v)
                 return -ENOMEM;
-        if (text.n)
-                memcpy(copy, text.data, text.n);
-        memset(copy + text.n, 0, PADDING);
 
         sj_json stack[STACK_FIRST];
         json_parser s = {
                 .arena = arena,
-                .end = copy + text.n,
+                .end = text.data + text.n,
                 .out = strings,
                 .flags = flags,
                 .depth_max = depth_max < SJ_JSON_DEPTH_MAX ? depth_max : SJ_JSON_DEPTH_MAX,
@@ -390,14 +392,36 @@ int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t s
                 .stack = stack,
                 .capacity = STACK_FIRST,
         };
-        if (take_text(&s, copy))
+        if (take_text(&s, text.data))
                 *v = s.stack[0];
         free(s.own_stack);
         if (s.error == 0)
                 *ret = v;
         else if (s.error != -ENOMEM)
-                locate(text, (size_t)(s.where - copy), s.reason, ret_error);
+                locate(text, (size_t)(s.where - text.data), s.reason, ret_error);
         return s.error;
+}
+
+int json_parse_kept(sj_arena *arena, sj_str text, unsigned flags, size_t size_max,
+                    unsigned depth_max, const sj_json **ret, sj_json_error *ret_error)
+{
+        int r = check_size(text, size_max, ret_error);
+        return r < 0 ? r : parse(arena, text, flags, depth_max, ret, ret_error);
+}
+
+int sj_json_parse_limited(sj_arena *arena, sj_str text, unsigned flags, size_t size_max,
+                          unsigned depth_max, const sj_json **ret, sj_json_error *ret_error)
+{
+        int r = check_size(text, size_max, ret_error);
+        if (r < 0)
+                return r;
+        char *copy = sj_arena_alloc(arena, text.n + PADDING);
+        if (!copy)
+                return -ENOMEM;
+        if (text.n)
+                memcpy(copy, text.data, text.n);
+        memset(copy + text.n, 0, PADDING);
+        return parse(arena, (sj_str){copy, text.n}, flags, depth_max, ret, ret_error);
 }
 
 int sj_json_parse(sj_arena *arena, sj_str text, unsigned flags, const sj_json **ret,

@@ -3,6 +3,7 @@
 #include <sanjab/json.h>
 
 #include "base/arena_unit.h"
+#include "codec/json_kept.h"
 #include "codec/testdata.h"
 
 #include <math.h>
@@ -609,6 +610,44 @@ static void equality_ignores_the_order_of_members_and_what_is_hidden(void **stat
         assert_false(sj_json_equal(NULL, parse("null")));
 }
 
+/* What stands behind the text's NUL is anything. */
+static const sj_json *parse_kept(const char *text, char ret_kept[200], int *ret_result)
+{
+        const sj_json *v = NULL;
+        size_t n = strlen(text);
+        memset(ret_kept, '7', n + 1 + JSON_KEPT_ROOM);
+        memcpy(ret_kept, text, n + 1);
+        *ret_result = json_parse_kept(arena, (sj_str){ret_kept, n}, SJ_JSON_PYTHON, 100, 10, &v,
+                                      &(sj_json_error){0});
+        return v;
+}
+
+static void a_text_that_is_kept_is_read_where_it_lies(void **state)
+{
+        (void)state;
+        const char *const texts[] = {"12", "-2.5", "[1, {\"a\\n\": \"b\"}]", "\"a\"", "null"};
+        char kept[200];
+        int r;
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+                const sj_json *v = parse_kept(texts[i], kept, &r);
+                assert_int_equal(r, 0);
+                assert_ptr_equal(sj_json_raw(v).data, kept);
+                assert_true(sj_str_equal(sj_json_raw(v), sj_str_of(texts[i])));
+                assert_true(sj_json_equal(v, parse_with(texts[i], SJ_JSON_PYTHON)));
+        }
+        const char *const broken[] = {"",   "[1", "\"a", "\"\\",   "\"\\u00",
+                                      "1.", "1e", "nul", "{\"a\":"};
+        for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+                parse_kept(broken[i], kept, &r);
+                assert_int_equal(r, -EBADMSG);
+        }
+        char long_text[102];
+        memset(long_text, ' ', 101);
+        long_text[101] = '\0';
+        parse_kept(long_text, kept, &r);
+        assert_int_equal(r, -EMSGSIZE);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -637,6 +676,7 @@ int main(void)
                 ARENA_TEST(every_truncation_of_a_message_is_refused),
                 ARENA_TEST(every_changed_byte_of_a_message_is_survived),
                 ARENA_TEST(a_message_is_read),
+                ARENA_TEST(a_text_that_is_kept_is_read_where_it_lies),
                 ARENA_TEST(equality_ignores_the_order_of_members_and_what_is_hidden),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
