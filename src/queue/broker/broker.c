@@ -6,6 +6,8 @@
  */
 #include "queue/broker/broker.h"
 
+#include "codec/json_kept.h"
+
 #include <sanjab/fiber.h>
 
 #include <stdio.h>
@@ -576,7 +578,8 @@ static sj_str broker_place(char **end, sj_str s)
 broker_lease *broker_lease_new(const broker_lease *lease)
 {
         const broker_message *m = &lease->message;
-        size_t size = m->id.n + m->queue.n + m->task.n + m->envelope.n + m->key.n + 5;
+        size_t size =
+                m->id.n + m->queue.n + m->task.n + m->envelope.n + m->key.n + 5 + JSON_KEPT_ROOM;
         broker_lease *copy = malloc(sizeof(*copy) + size);
         if (!copy)
                 return NULL;

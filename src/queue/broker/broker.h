@@ -192,7 +192,7 @@ typedef enum broker_fate {
         BROKER_REVOKED,   /* somebody has asked for its end: settle as REVOKED */
 } broker_fate;
 
-/* One block of memory with all its strings, owned by who leased it. */
+/* One block of memory with all its strings, owned by who leased it; fit for message_decode_kept. */
 typedef struct broker_lease {
         broker_token token;
         broker_message message;

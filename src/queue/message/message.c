@@ -189,18 +189,14 @@ static int message_read_body(sj_arena *arena, message *m, unsigned accept, messa
 
 /* ── The whole ───────────────────────────────────────────────────────────────────────────── */
 
-int message_decode(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error)
-{
-        return message_decode_accepting(arena, envelope, MESSAGE_ACCEPT_JSON, ret, ret_error);
-}
-
-int message_decode_accepting(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
-                             message_error *ret_error)
+static int message_read(sj_arena *arena, sj_str envelope, bool kept, unsigned accept, message *ret,
+                        message_error *ret_error)
 {
         const sj_json *object;
         message m = {0};
         *ret_error = (message_error){.defect = MESSAGE_SOUND};
-        int r = message_parse(arena, envelope, "the message", MESSAGE_NOT_JSON, &object, ret_error);
+        int r = message_parse(arena, envelope, kept, "the message", MESSAGE_NOT_JSON, &object,
+                              ret_error);
         if (r == 0 && ret_error->defect == MESSAGE_SOUND) {
                 message_read_envelope(object, &m, ret_error);
                 r = message_read_body(arena, &m, accept, ret_error);
@@ -214,4 +210,21 @@ int message_decode_accepting(sj_arena *arena, sj_str envelope, unsigned accept, 
         m.original = original;
         *ret = m;
         return message_result(ret_error);
+}
+
+int message_decode(sj_arena *arena, sj_str envelope, message *ret, message_error *ret_error)
+{
+        return message_read(arena, envelope, false, MESSAGE_ACCEPT_JSON, ret, ret_error);
+}
+
+int message_decode_accepting(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
+                             message_error *ret_error)
+{
+        return message_read(arena, envelope, false, accept, ret, ret_error);
+}
+
+int message_decode_kept(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
+                        message_error *ret_error)
+{
+        return message_read(arena, envelope, true, accept, ret, ret_error);
 }

@@ -129,6 +129,9 @@ typedef enum message_accept {
 /* The same, of a body in one of these; message_decode accepts JSON. */
 int message_decode_accepting(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
                              message_error *ret_error);
+/* The same of a text that stays as long as the result, as a lease's does: it is not copied. */
+int message_decode_kept(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
+                        message_error *ret_error);
 
 /* Flags of a list of names or types, as "json,msgpack". -EINVAL one is never decoded. */
 int message_accept_read(const char *names, unsigned *ret);

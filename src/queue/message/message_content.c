@@ -7,13 +7,14 @@
 #include "queue/message/message_content.h"
 
 #include "base/base64.h"
+#include "codec/json_kept.h"
 #include "codec/msgpack.h"
 #include "queue/message/message_compress.h"
 #include "queue/message/message_fields.h"
 
 #define MESSAGE_PYTHON_JSON (SJ_JSON_PYTHON | SJ_JSON_ASCII | SJ_JSON_SPACED)
 
-int message_parse(sj_arena *arena, sj_str text, const char *what, message_defect defect,
+int message_parse(sj_arena *arena, sj_str text, bool kept, const char *what, message_defect defect,
                   const sj_json **ret, message_error *error)
 {
         sj_json_error why;
@@ -23,8 +24,8 @@ int message_parse(sj_arena *arena, sj_str text, const char *what, message_defect
                              text.n, MESSAGE_SIZE_MAX);
                 return 0;
         }
-        int r = sj_json_parse_limited(arena, text, SJ_JSON_PYTHON, MESSAGE_SIZE_MAX,
-                                      MESSAGE_DEPTH_MAX, ret, &why);
+        int r = (kept ? json_parse_kept : sj_json_parse_limited)(
+                arena, text, SJ_JSON_PYTHON, MESSAGE_SIZE_MAX, MESSAGE_DEPTH_MAX, ret, &why);
         if (r == -EBADMSG)
                 message_fail(error, defect, "%s is not JSON: %s at byte %zu", what, why.reason,
                              why.offset);
@@ -40,7 +41,7 @@ int message_parse(sj_arena *arena, sj_str text, const char *what, message_defect
 
 static int read_json(sj_arena *arena, sj_str bytes, const sj_json **ret, message_error *error)
 {
-        return message_parse(arena, bytes, "the body", MESSAGE_BODY, ret, error);
+        return message_parse(arena, bytes, false, "the body", MESSAGE_BODY, ret, error);
 }
 
 static int write_json(sj_arena *arena, sj_str json, sj_str *ret)
@@ -60,7 +61,7 @@ static int read_msgpack_text(sj_arena *arena, sj_json_writer *w, sj_str bytes, c
         if (r == 0)
                 r = sj_json_writer_end(w, &text);
         if (r == 0)
-                return message_parse(arena, text, "the body", MESSAGE_BODY, ret, error);
+                return message_parse(arena, text, false, "the body", MESSAGE_BODY, ret, error);
         if (r == -EBADMSG)
                 message_fail(error, MESSAGE_BODY, "the body is not msgpack that we decode: %s",
                              why);

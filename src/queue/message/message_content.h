@@ -8,8 +8,8 @@
 
 #include "queue/message/message.h"
 
-/* Parses a text into *ret, or notes why not. 0 in both cases; -ENOMEM. */
-int message_parse(sj_arena *arena, sj_str text, const char *what, message_defect defect,
+/* Parses a text into *ret, or notes why not. 0 in both cases; -ENOMEM. kept: see json_kept.h. */
+int message_parse(sj_arena *arena, sj_str text, bool kept, const char *what, message_defect defect,
                   const sj_json **ret, message_error *error);
 
 /*

@@ -3,6 +3,7 @@
 #include "queue/message/message_unit.h"
 
 #include "base/base64.h"
+#include "queue/broker/broker.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -47,6 +48,23 @@ static void check_golden(const char *name)
         /* What was not changed is sent on as the very same value. */
         if (!sj_json_equal(parse(text), parse(encode(&m))))
                 fail_msg("%s: %.*s", name, SJ_STR_ARG(encode(&m)));
+}
+
+static void a_message_whose_text_is_kept_is_read_where_it_lies(void **state)
+{
+        (void)state;
+        const broker_lease here = {.message.envelope = read_capture("chain3")};
+        broker_lease *lease = broker_lease_new(&here);
+        assert_non_null(lease);
+        sj_str text = lease->message.envelope;
+        message copied, kept;
+        message_error error;
+        assert_int_equal(message_decode(arena, text, &copied, &error), 0);
+        assert_int_equal(message_decode_kept(arena, text, MESSAGE_ACCEPT_JSON, &kept, &error), 0);
+        sj_str headers = sj_json_raw(kept.headers);
+        assert_true(headers.data > text.data && headers.data + headers.n < text.data + text.n);
+        assert_true(sj_str_equal(encode(&kept), encode(&copied)));
+        broker_lease_free(lease);
 }
 
 static void every_message_of_celery_is_read_and_written_back(void **state)
@@ -268,6 +286,7 @@ static void a_message_without_name_or_id_is_not_written(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_message_whose_text_is_kept_is_read_where_it_lies),
                 cmocka_unit_test(every_message_of_celery_is_read_and_written_back),
                 cmocka_unit_test(a_changed_argument_leaves_all_else_as_it_came),
                 cmocka_unit_test(the_fields_of_a_message_are_read),

@@ -27,7 +27,7 @@ enum {
         LEASE_GATHERED = 64, /* room for so many is worth a call at any time */
         /* One call's for each of two at a time, or the broker has nothing to do meanwhile. */
         ENDED_MAX = LEASE_BATCH + LEASE_BATCH / 2,
-        DELIVERY_ROOM = 6 * 1024, /* what an ordinary message comes to when it is decoded */
+        DELIVERY_ROOM = 5 * 1024, /* what an ordinary message comes to, decoded and settled */
 };
 
 /* ── How many ────────────────────────────────────────────────────────────────────────────── */
@@ -440,9 +440,9 @@ static void tell_unknown(worker *w, const delivery *d)
 static int judge_before(worker *w, delivery *d)
 {
         broker_lease *lease = d->lease;
-        int r = message_decode_accepting(
-                d->arena, lease->message.envelope,
-                w->options.accept ? w->options.accept : MESSAGE_ACCEPT_JSON, &d->m, &d->error);
+        int r = message_decode_kept(d->arena, lease->message.envelope,
+                                    w->options.accept ? w->options.accept : MESSAGE_ACCEPT_JSON,
+                                    &d->m, &d->error);
         if (r < 0 && r != -EBADMSG)
                 return r;
         d->view = (outcome_delivery){.lease = lease, .m = &d->m, .arrivals = &d->arrivals};
