@@ -44,6 +44,12 @@ SJ_PUBLIC int sj_chan_send(sj_chan *c, const void *item, sj_time deadline);
 SJ_PUBLIC int sj_chan_recv(sj_chan *c, void *ret_item, sj_time deadline);
 /* No more can be sent; what is inside can still be received. Who waits to send gets -EPIPE. */
 SJ_PUBLIC void sj_chan_close(sj_chan *c);
+/*
+ * Closes it, and takes out what is inside: calls drop(item, arg) for each (drop may be NULL), in no
+ * order but of a chan that is first in, first out; they count as done. Who waits to receive gets
+ * -EPIPE, too. Does not wait, also in a fiber that is cancelled. Returns how many they were.
+ */
+SJ_PUBLIC size_t sj_chan_drain(sj_chan *c, void (*drop)(void *item, void *arg), void *arg);
 /* The items inside. */
 SJ_PUBLIC size_t sj_chan_count(const sj_chan *c);
 

@@ -51,40 +51,6 @@ size_t sj_chan_count(const sj_chan *c)
         return c->count;
 }
 
-/* Most items are a pointer or a number, which need no call. */
-static inline void copy(void *to, const void *from, size_t size)
-{
-        if (size == sizeof(uint64_t))
-                memcpy(to, from, sizeof(uint64_t));
-        else
-                memcpy(to, from, size);
-}
-
-static void push(sj_chan *c, const void *item)
-{
-        if (__builtin_expect(c->order != NULL, 0)) {
-                c->order->push(c, item);
-                return;
-        }
-        size_t i = c->first + c->count;
-        if (i >= c->capacity)
-                i -= c->capacity;
-        copy(c->items + i * c->item_size, item, c->item_size);
-        c->count++;
-}
-
-static void pop(sj_chan *c, void *ret_item)
-{
-        if (__builtin_expect(c->order != NULL, 0)) {
-                c->order->pop(c, ret_item);
-                return;
-        }
-        copy(ret_item, c->items + c->first * c->item_size, c->item_size);
-        if (++c->first == c->capacity)
-                c->first = 0;
-        c->count--;
-}
-
 /* The first whose wait is for the caller to end: with clause_end. */
 static inline clause *claim_first(list *queue)
 {
@@ -101,14 +67,14 @@ int chan_try_send(sj_chan *c, const void *item)
         clause *receiver = claim_first(&c->receivers);
         if (receiver) {
                 c->unfinished++;
-                copy(receiver->data, item, c->item_size);
+                chan_copy(receiver->data, item, c->item_size);
                 clause_end(receiver, 0);
                 return 0;
         }
         if (c->count == c->capacity)
                 return -EAGAIN;
         c->unfinished++;
-        push(c, item);
+        chan_push(c, item);
         return 0;
 }
 
@@ -116,17 +82,17 @@ int chan_try_recv(sj_chan *c, void *ret_item)
 {
         clause *sender = claim_first(&c->senders);
         if (c->count > 0) {
-                pop(c, ret_item);
+                chan_pop(c, ret_item);
                 if (sender) {
                         c->unfinished++;
-                        push(c, sender->data);
+                        chan_push(c, sender->data);
                         clause_end(sender, 0);
                 }
                 return 0;
         }
         if (sender) {
                 c->unfinished++;
-                copy(ret_item, sender->data, c->item_size);
+                chan_copy(ret_item, sender->data, c->item_size);
                 clause_end(sender, 0);
                 return 0;
         }
@@ -177,6 +143,16 @@ void sj_chan_close(sj_chan *c)
         clause_fire_all(&c->senders, -EPIPE);
         if (c->count == 0)
                 clause_fire_all(&c->receivers, -EPIPE);
+}
+
+size_t sj_chan_drain(sj_chan *c, void (*drop)(void *item, void *arg), void *arg)
+{
+        size_t n = chan_empty(c);
+        sj_chan_close(c);
+        if (c->unfinished == 0)
+                clause_fire_all(&c->joiners, 0);
+        chan_drop(c, n, drop, arg);
+        return n;
 }
 
 int sj_chan_done(sj_chan *c)

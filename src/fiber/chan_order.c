@@ -90,6 +90,21 @@ static void pop_newest(sj_chan *c, void *ret_item)
 static const chan_order by_priority = {push_by_priority, pop_by_priority};
 static const chan_order newest_first = {push_newest, pop_newest};
 
+size_t chan_empty(sj_chan *c)
+{
+        size_t n = c->count;
+        c->count = 0;
+        c->unfinished -= n;
+        return n;
+}
+
+void chan_drop(sj_chan *c, size_t n, void (*drop)(void *item, void *arg), void *arg)
+{
+        size_t stride = c->compare ? slot_size(c->item_size) : c->item_size;
+        for (size_t i = 0; drop && i < n; i++)
+                drop(c->items + (c->first + i) % c->capacity * stride, arg);
+}
+
 int sj_chan_new_lifo(size_t item_size, size_t capacity, sj_chan **ret)
 {
         if (capacity == 0)

@@ -133,10 +133,88 @@ static int join_returns_when_all_that_was_sent_is_worked_on(void *arg)
         return 0;
 }
 
-#define CASES(X)                                         \
-        X(the_newest_comes_first)                        \
-        X(the_least_comes_first_and_equal_ones_in_order) \
-        X(join_returns_when_all_that_was_sent_is_worked_on)
+static int wait_to_send(void *arg)
+{
+        job j = {0};
+        expect_equal(sj_chan_send(arg, &j, SJ_NEVER), -EPIPE);
+        return 0;
+}
+
+static int wait_to_receive(void *arg)
+{
+        job j;
+        expect_equal(sj_chan_recv(arg, &j, SJ_NEVER), -EPIPE);
+        return 0;
+}
+
+static int wait_for_the_work(void *arg)
+{
+        return sj_chan_join(arg, SJ_NEVER);
+}
+
+typedef struct rubbish {
+        bool dropped[ITEMS];
+        bool in_order; /* of sending */
+        int last;
+} rubbish;
+
+static void drop(void *item, void *arg)
+{
+        const job *j = item;
+        rubbish *r = arg;
+        expect(!r->dropped[j->number]);
+        r->dropped[j->number] = true;
+        r->in_order = r->in_order && j->number > r->last;
+        r->last = j->number;
+}
+
+static int to_drain_takes_all_out_and_lets_all_go(void *arg)
+{
+        (void)arg;
+        sj_chan *c;
+        rubbish out = {.in_order = true, .last = -1};
+        uint64_t kind = sim_draw(3);
+        int capacity = 2 + (int)sim_draw(4);
+        int r = kind == 0   ? sj_chan_new(sizeof(job), (size_t)capacity, &c)
+                : kind == 1 ? sj_chan_new_lifo(sizeof(job), (size_t)capacity, &c)
+                            : sj_chan_new_priority(sizeof(job), (size_t)capacity, compare_jobs, &c);
+        expect_equal(r, 0);
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        for (int i = 0; i <= capacity; i++) {
+                job j = {(int)sim_draw(URGENCIES), i};
+                expect_equal(sj_chan_send(c, &j, SJ_POLL), 0);
+                if (i == 0) {
+                        expect_equal(sj_chan_recv(c, &j, SJ_POLL), 0);
+                        drop(&j, &out);
+                }
+        }
+        expect_equal(sj_spawn(s, wait_to_send, c, NULL), 0);
+        expect_equal(sj_spawn(s, wait_for_the_work, c, NULL), 0);
+        expect_equal(sj_sleep(SJ_MS), 0);
+        expect_equal(sj_chan_done(c), 0);
+        expect_equal(sj_chan_drain(c, drop, &out), capacity);
+        for (int i = 0; i <= capacity; i++)
+                expect(out.dropped[i]);
+        expect(kind != 0 || out.in_order);
+        expect_equal(sj_chan_count(c), 0);
+        expect_equal(sj_chan_drain(c, drop, &out), 0);
+        expect_equal(sj_chan_recv(c, &out, SJ_NEVER), -EPIPE);
+        expect_equal(sj_scope_join(s), 0);
+        sj_chan_free(c);
+        expect_equal(sj_chan_new(sizeof(job), 0, &c), 0);
+        expect_equal(sj_spawn(s, wait_to_receive, c, NULL), 0);
+        expect_equal(sj_sleep(SJ_MS), 0);
+        expect_equal(sj_chan_drain(c, NULL, NULL), 0);
+        expect_equal(sj_scope_join(s), 0);
+        sj_chan_free(c);
+        return 0;
+}
+
+#define CASES(X)                                            \
+        X(the_newest_comes_first)                           \
+        X(the_least_comes_first_and_equal_ones_in_order)    \
+        X(join_returns_when_all_that_was_sent_is_worked_on) \
+        X(to_drain_takes_all_out_and_lets_all_go)
 
 CASES(SIM_UNIT_DEFINE)
 
