@@ -7,6 +7,7 @@
 
 #include <sanjab/chan.h>
 #include <sanjab/future.h>
+#include <sanjab/shared.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,21 +38,24 @@ typedef enum sj_case_kind {
         SJ_CASE_FIBER,
         SJ_CASE_FD,
         SJ_CASE_FUTURE,
+        SJ_CASE_SHARED_SEND,
+        SJ_CASE_SHARED_RECV,
 } sj_case_kind;
 
 typedef struct sj_case {
         sj_case_kind kind;
         unsigned ready; /* FD: SJ_READABLE | SJ_WRITABLE */
         union {
-                sj_chan *chan;     /* SEND, RECV */
-                sj_fiber *fiber;   /* FIBER: it has ended */
-                int fd;            /* FD */
-                sj_future *future; /* FUTURE: it is set */
+                sj_chan *chan;          /* SEND, RECV */
+                sj_fiber *fiber;        /* FIBER: it has ended */
+                int fd;                 /* FD */
+                sj_future *future;      /* FUTURE: it is set */
+                sj_shared_chan *shared; /* SHARED_SEND, SHARED_RECV */
         };
-        void *item; /* SEND: read from here; RECV: written here */
+        void *item; /* SEND: read from here; RECV: written here; shared or not */
         /*
-         * Of the case that fired: SEND, RECV 0 or -EPIPE; FIBER, FUTURE its result; FD what it is
-         * ready for, or why it cannot be waited for (sj_fd_wait).
+         * Of the case that fired: SEND, RECV, shared or not, 0 or -EPIPE; FIBER, FUTURE its result;
+         * FD what it is ready for, or why it cannot be waited for (sj_fd_wait).
          */
         int result;
 } sj_case;

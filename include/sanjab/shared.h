@@ -9,6 +9,7 @@
 #ifndef SANJAB_SHARED_H
 #define SANJAB_SHARED_H
 
+#include <sanjab/chan.h>
 #include <sanjab/future.h>
 
 #ifdef __cplusplus
@@ -136,6 +137,43 @@ SJ_PUBLIC void sj_shared_event_clear(sj_shared_event *e);
  * point. -ETIMEDOUT (SJ_POLL: it is not set), -ECANCELED.
  */
 SJ_PUBLIC int sj_shared_event_wait(sj_shared_event *e, sj_time deadline);
+
+/* ── Chans ───────────────────────────────────────────────────────────────────────────────── */
+
+/*
+ * A bounded channel between fibers and threads: as sj_chan between the fibers of one loop, which
+ * costs less. sj_select takes it beside other things, in a fiber. It may be freed when no call on
+ * it runs any more; who was told -EPIPE, or given an item, has returned from his.
+ */
+typedef struct sj_shared_chan sj_shared_chan;
+
+/* As sj_chan_new. */
+SJ_PUBLIC int sj_shared_chan_new(size_t item_size, size_t capacity, sj_shared_chan **ret);
+/* As sj_chan_new_lifo. */
+SJ_PUBLIC int sj_shared_chan_new_lifo(size_t item_size, size_t capacity, sj_shared_chan **ret);
+/* As sj_chan_new_priority; compare is called by any of the threads, one at a time. */
+SJ_PUBLIC int sj_shared_chan_new_priority(size_t item_size, size_t capacity,
+                                          sj_chan_compare *compare, sj_shared_chan **ret);
+/* NULL is allowed. */
+SJ_PUBLIC void sj_shared_chan_free(sj_shared_chan *c);
+/* Copies the item in. Cancellation point. -EPIPE closed; -ETIMEDOUT (SJ_POLL: full); -ECANCELED. */
+SJ_PUBLIC int sj_shared_chan_send(sj_shared_chan *c, const void *item, sj_time deadline);
+/*
+ * Copies the oldest item out, or that of its order. Cancellation point. -EPIPE closed and empty;
+ * -ETIMEDOUT; -ECANCELED.
+ */
+SJ_PUBLIC int sj_shared_chan_recv(sj_shared_chan *c, void *ret_item, sj_time deadline);
+/* No more can be sent; what is inside can still be received. Who waits to send gets -EPIPE. */
+SJ_PUBLIC void sj_shared_chan_close(sj_shared_chan *c);
+/* As sj_chan_drain; drop is called by the caller, while nobody else is held up. */
+SJ_PUBLIC size_t sj_shared_chan_drain(sj_shared_chan *c, void (*drop)(void *item, void *arg),
+                                      void *arg);
+/* The items inside; may be old by the time it is read. */
+SJ_PUBLIC size_t sj_shared_chan_count(sj_shared_chan *c);
+/* As sj_chan_done. */
+SJ_PUBLIC int sj_shared_chan_done(sj_shared_chan *c);
+/* As sj_chan_join. */
+SJ_PUBLIC int sj_shared_chan_join(sj_shared_chan *c, sj_time deadline);
 
 #ifdef __cplusplus
 }

@@ -95,12 +95,9 @@ void shared_take_all(list *queue, list *given)
 
 void shared_give_all(list *given, int result)
 {
-        list *node = given->next;
-        while (node != given) {
-                shared_waiter *w = container_of(node, shared_waiter, link);
-                node = node->next; /* before it may go */
-                shared_give(w, result);
-        }
+        list *node;
+        while ((node = list_pop(given)))
+                shared_give(container_of(node, shared_waiter, link), result);
 }
 
 int shared_wait(mutex *m, list *queue, void *data, sj_time deadline, const char *what)

@@ -32,7 +32,7 @@ typedef struct grant {
 
 /* One place in one queue. */
 typedef struct shared_waiter {
-        list link; /* of one that has left its queue: of itself, or of those that are to be given */
+        list link; /* in the queue, or with those that were taken and are to be given */
         grant *grant;
         size_t which; /* the clause that it stands for */
         void *data;   /* what the thing wants to know of this waiter */

@@ -6,6 +6,11 @@
  *         enter   put a clause where it will fire: 0, or as try
  *         leave   after the wait: what enter did beyond the clause's link is undone
  *
+ * Shared chans must be tried and entered in one step, as otherwise another thread could give to one
+ * case while this one takes from another: it is done when all else has been entered, under the
+ * mutexes of all of them, which are locked in the order of their addresses. From then on the wait
+ * is ended by who takes its grant.
+ *
  * All cases are left before anything is waited for again, as news of a future may have to be: a
  * clause that is still in a queue then could be fired for a wait that is no more.
  */
@@ -13,11 +18,16 @@
 #include "fiber/fd.h"
 #include "fiber/fiber.h"
 #include "fiber/future.h"
+#include "fiber/shared_chan.h"
 
 #include <sanjab/future.h>
 #include <sanjab/select.h>
 
-typedef future_waiter slot; /* what a case needs beside its clause */
+/* What a case needs beside its clause. */
+typedef union slot {
+        future_waiter future;
+        shared_waiter shared;
+} slot;
 
 typedef struct case_kind {
         int (*try)(sj_case *c);
@@ -110,13 +120,46 @@ static int try_future(sj_case *c)
 
 static int enter_future(sj_case *c, slot *s, clause *waiter)
 {
-        return future_enter(c->future, s, waiter, NULL) ? NOT_YET : c->future->result;
+        return future_enter(c->future, &s->future, waiter, NULL) ? NOT_YET : c->future->result;
 }
 
 static void leave_future(sj_case *c, slot *s, clause *waiter)
 {
         (void)waiter;
-        future_leave(c->future, s);
+        future_leave(c->future, &s->future);
+}
+
+/* Under the mutex of its chan. */
+static int try_shared_locked(sj_case *c, shared_waiter **give)
+{
+        int r = c->kind == SJ_CASE_SHARED_SEND ? shared_chan_try_send(c->shared, c->item, give)
+                                               : shared_chan_try_recv(c->shared, c->item, give);
+        return r == -EAGAIN ? NOT_YET : r;
+}
+
+static int try_shared(sj_case *c)
+{
+        shared_waiter *give;
+        mutex_lock(&c->shared->mutex);
+        int r = try_shared_locked(c, &give);
+        mutex_unlock(&c->shared->mutex);
+        if (give)
+                shared_give(give, 0);
+        return r;
+}
+
+static int enter_no_shared_yet(sj_case *c, slot *s, clause *waiter)
+{
+        list_init(&s->shared.link);
+        return enter_nothing(c, s, waiter);
+}
+
+static void leave_shared(sj_case *c, slot *s, clause *waiter)
+{
+        (void)waiter;
+        mutex_lock(&c->shared->mutex);
+        list_remove(&s->shared.link);
+        mutex_unlock(&c->shared->mutex);
 }
 
 static const case_kind kinds[] = {
@@ -126,6 +169,8 @@ static const case_kind kinds[] = {
         [SJ_CASE_FIBER] = {try_fiber, enter_fiber, leave_nothing},
         [SJ_CASE_FD] = {never, enter_fd, leave_fd},
         [SJ_CASE_FUTURE] = {try_future, enter_future, leave_future},
+        [SJ_CASE_SHARED_SEND] = {try_shared, enter_no_shared_yet, leave_shared},
+        [SJ_CASE_SHARED_RECV] = {try_shared, enter_no_shared_yet, leave_shared},
 };
 
 static int check(const sj_case cases[], size_t n)
@@ -149,7 +194,7 @@ static void leave_all(sj_case cases[], size_t n, slot slots[], clause clauses[])
         }
         for (size_t i = 0; i < n; i++)
                 if (cases[i].kind == SJ_CASE_FUTURE)
-                        future_await_news(&slots[i]);
+                        future_await_news(&slots[i].future);
 }
 
 /* Enters all cases, unless one turns out to be ready: its index then, else n. */
@@ -166,6 +211,100 @@ static size_t enter_all(sj_case cases[], size_t n, slot slots[], clause clauses[
         return n;
 }
 
+/* ── Shared chans ────────────────────────────────────────────────────────────────────────── */
+
+static bool is_shared(const sj_case *c)
+{
+        return c->kind == SJ_CASE_SHARED_SEND || c->kind == SJ_CASE_SHARED_RECV;
+}
+
+static bool has_shared(const sj_case cases[], size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (is_shared(&cases[i]))
+                        return true;
+        return false;
+}
+
+/* The mutexes of all of them, each once, in the order of their addresses; how many. */
+static size_t mutexes_of(const sj_case cases[], size_t n, mutex *ret[])
+{
+        size_t count = 0;
+        for (size_t i = 0; i < n; i++) {
+                if (!is_shared(&cases[i]))
+                        continue;
+                mutex *m = &cases[i].shared->mutex;
+                size_t at = count;
+                while (at > 0 && (uintptr_t)ret[at - 1] > (uintptr_t)m)
+                        at--;
+                if (at > 0 && ret[at - 1] == m)
+                        continue;
+                memmove(&ret[at + 1], &ret[at], (count - at) * sizeof(mutex *));
+                ret[at] = m;
+                count++;
+        }
+        return count;
+}
+
+static size_t try_each_shared(sj_case cases[], size_t n, shared_waiter **give)
+{
+        for (size_t i = 0; i < n; i++) {
+                int r = is_shared(&cases[i]) ? try_shared_locked(&cases[i], give) : NOT_YET;
+                if (r == NOT_YET)
+                        continue;
+                cases[i].result = r;
+                return i;
+        }
+        return n;
+}
+
+static void enter_each_shared(sj_case cases[], size_t n, slot slots[], grant *g)
+{
+        for (size_t i = 0; i < n; i++) {
+                sj_case *c = &cases[i];
+                if (!is_shared(c))
+                        continue;
+                slots[i].shared = (shared_waiter){.grant = g, .which = i, .data = c->item};
+                shared_enter(c->kind == SJ_CASE_SHARED_SEND ? &c->shared->senders
+                                                            : &c->shared->receivers,
+                             &slots[i].shared);
+        }
+}
+
+/* Enters all of them, unless one can go on, and has: its index then, else n. */
+static __attribute__((noinline)) size_t enter_shared(sj_case cases[], size_t n, slot slots[],
+                                                     grant *g)
+{
+        mutex *mutexes[SJ_SELECT_MAX];
+        shared_waiter *give = NULL;
+        size_t count = mutexes_of(cases, n, mutexes);
+        for (size_t i = 0; i < count; i++)
+                mutex_lock(mutexes[i]);
+        size_t done = try_each_shared(cases, n, &give);
+        if (done == n)
+                enter_each_shared(cases, n, slots, g);
+        for (size_t i = count; i-- > 0;)
+                mutex_unlock(mutexes[i]);
+        if (give)
+                shared_give(give, 0);
+        return done;
+}
+
+static int wait_with_shared(sj_case cases[], size_t n, slot slots[], clause clauses[],
+                            sj_time deadline, size_t *ret)
+{
+        grant g;
+        grant_init(&g, clauses);
+        size_t done = enter_shared(cases, n, slots, &g);
+        if (done < n) {
+                *ret = done;
+                return cases[done].result;
+        }
+        return grant_wait(&g, n, deadline, "select", ret);
+}
+
+/* ── Waiting ─────────────────────────────────────────────────────────────────────────────── */
+
 static int wait_for_case(sj_case cases[], size_t n, slot slots[], clause clauses[],
                          sj_time deadline)
 {
@@ -173,7 +312,8 @@ static int wait_for_case(sj_case cases[], size_t n, slot slots[], clause clauses
         if (i < n)
                 return (int)i;
         size_t fired = n;
-        int r = fiber_wait(clauses, n, deadline, "select", &fired);
+        int r = has_shared(cases, n) ? wait_with_shared(cases, n, slots, clauses, deadline, &fired)
+                                     : fiber_wait(clauses, n, deadline, "select", &fired);
         leave_all(cases, n, slots, clauses);
         if (fired == n)
                 return r;

@@ -7,6 +7,7 @@
 #include "fiber/real_unit.h"
 #include "os/os.h"
 
+#include <sanjab/select.h>
 #include <sanjab/shared.h>
 
 #include <stdatomic.h>
@@ -391,6 +392,126 @@ static void who_was_woken_may_free_the_event(void **state)
         assert_int_equal(waits_and_forgets(NULL), 0);
 }
 
+/* ── Chans ───────────────────────────────────────────────────────────────────────────────── */
+
+enum { CHANS = 2 };
+
+/* What is sent is a number; each must come out once, whoever gives up meanwhile. */
+typedef struct trade {
+        sj_shared_chan *chan[CHANS];
+        _Atomic int senders; /* that have not ended */
+        _Atomic long sent, received;
+} trade;
+
+static void end_sending(trade *t)
+{
+        if (atomic_fetch_sub(&t->senders, 1) == 1)
+                for (int i = 0; i < CHANS; i++)
+                        sj_shared_chan_close(t->chan[i]);
+}
+
+static int send_numbers(void *arg)
+{
+        trade *t = arg;
+        for (int i = 1; i <= ROUNDS; i++) {
+                int r = sj_shared_chan_send(t->chan[i % CHANS], &i, soon(i));
+                expect(r == 0 || r == -ETIMEDOUT);
+                if (r == 0)
+                        atomic_fetch_add(&t->sent, i);
+        }
+        end_sending(t);
+        return 0;
+}
+
+static int receive_numbers(void *arg)
+{
+        trade *t = arg;
+        for (int i = 0, ended = 0; ended < CHANS; i++) {
+                int item, r = sj_shared_chan_recv(t->chan[ended], &item, soon(i));
+                expect(r == 0 || r == -ETIMEDOUT || r == -EPIPE);
+                ended += r == -EPIPE;
+                if (r == 0)
+                        atomic_fetch_add(&t->received, item);
+        }
+        return 0;
+}
+
+static int send_by_select(void *arg)
+{
+        trade *t = arg;
+        for (int i = 1; i <= ROUNDS; i++) {
+                sj_case cases[CHANS];
+                for (int k = 0; k < CHANS; k++)
+                        cases[k] = (sj_case){.kind = SJ_CASE_SHARED_SEND,
+                                             .shared = t->chan[(i + k) % CHANS],
+                                             .item = &i};
+                int r = sj_select(cases, CHANS, soon(i));
+                expect(r == -ETIMEDOUT || (r >= 0 && cases[r].result == 0));
+                if (r >= 0)
+                        atomic_fetch_add(&t->sent, i);
+        }
+        end_sending(t);
+        return 0;
+}
+
+static int receive_by_select(void *arg)
+{
+        trade *t = arg;
+        int item;
+        sj_case cases[CHANS];
+        for (int k = 0; k < CHANS; k++)
+                cases[k] =
+                        (sj_case){.kind = SJ_CASE_SHARED_RECV, .shared = t->chan[k], .item = &item};
+        for (int i = 0, ended = 0; ended < CHANS; i++) {
+                int r = sj_select(cases, CHANS, soon(i));
+                expect(r == -ETIMEDOUT || r >= 0);
+                if (r >= 0 && cases[r].result == -EPIPE) {
+                        cases[r].kind = SJ_CASE_NONE;
+                        ended++;
+                } else if (r >= 0) {
+                        atomic_fetch_add(&t->received, item);
+                }
+        }
+        return 0;
+}
+
+/* One thread with a loop for each of these, and one without for the first two. */
+static void trade_numbers(size_t capacity, bool by_select)
+{
+        trade t = {.senders = by_select ? 3 * FIBERS : FIBERS + 1};
+        for (int i = 0; i < CHANS; i++)
+                assert_int_equal(sj_shared_chan_new(sizeof(int), capacity, &t.chan[i]), 0);
+        worker w[] = {
+                {.work = by_select ? send_by_select : send_numbers, .by_fibers = true},
+                {.work = by_select ? receive_by_select : receive_numbers, .by_fibers = true},
+                {.work = by_select ? send_by_select : send_numbers, .by_fibers = by_select},
+                {.work = by_select ? send_by_select : receive_numbers, .by_fibers = by_select},
+                {.work = receive_numbers}};
+        for (int i = 0; i < 5; i++) {
+                w[i].arg = &t;
+                w[i].thread = start(do_work, &w[i]);
+        }
+        for (int i = 0; i < 5; i++)
+                os_thread_join(w[i].thread);
+        assert_int_equal(t.sent, t.received);
+        for (int i = 0; i < CHANS; i++)
+                sj_shared_chan_free(t.chan[i]);
+}
+
+static void a_shared_chan_loses_and_doubles_nothing(void **state)
+{
+        (void)state;
+        for (size_t capacity = 0; capacity < 3; capacity++)
+                trade_numbers(capacity, false);
+}
+
+static void selects_on_several_loops_take_and_give_each_item_once(void **state)
+{
+        (void)state;
+        for (size_t capacity = 0; capacity < 3; capacity++)
+                trade_numbers(capacity, true);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -402,6 +523,8 @@ int main(void)
                 cmocka_unit_test(who_is_cancelled_as_the_lock_comes_to_him_does_not_keep_it),
                 cmocka_unit_test(a_shared_event_wakes_threads_and_fibers),
                 cmocka_unit_test(who_was_woken_may_free_the_event),
+                cmocka_unit_test(a_shared_chan_loses_and_doubles_nothing),
+                cmocka_unit_test(selects_on_several_loops_take_and_give_each_item_once),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
