@@ -24,6 +24,7 @@
 #define SANJAB_FILE_H
 
 #include <sanjab/exec.h>
+#include <sanjab/net.h>
 
 #include <fcntl.h>
 #include <sys/types.h>
@@ -80,6 +81,16 @@ SJ_PUBLIC int sj_file_sync(sj_file *f, sj_time deadline);
 
 /* Cuts or extends it to that size. */
 SJ_PUBLIC int sj_file_truncate(sj_file *f, uint64_t size, sj_time deadline);
+
+/*
+ * Sends n bytes from the offset, or up to the file's end, over the stream: 0, and *ret (may be
+ * NULL) is how many have gone. n UINT64_MAX: to the end. Over a socket the kernel moves them, over
+ * other kinds of streams, as TLS, they are read and written. Errors as sj_write and
+ * sj_file_read_at; also -ENOMEM. If it fails when some of the bytes have gone, all later writes
+ * give -EPIPE.
+ */
+SJ_PUBLIC int sj_file_send(sj_file *f, sj_stream *s, uint64_t offset, uint64_t n, uint64_t *ret,
+                           sj_time deadline);
 
 /* What is known of it at this moment. */
 SJ_PUBLIC int sj_file_info_of(sj_file *f, sj_file_info *ret, sj_time deadline);

@@ -4,7 +4,7 @@
  * stack, which is safe because a call that has begun is always waited for, and does all its work
  * (a loop of short writes, five steps of an atomic replacement) in one piece on one thread.
  */
-#include <sanjab/file.h>
+#include "net/file.h"
 
 #include "base/buf.h"
 #include "net/file_whole.h"
@@ -15,10 +15,6 @@
 
 /* The most bytes of one transfer: Linux moves no more in one call, and results are ints. */
 #define TRANSFER_MAX ((size_t)0x7ffff000)
-
-struct sj_file {
-        int fd;
-};
 
 /* One for all: the calls differ in which of them they need. */
 struct job {

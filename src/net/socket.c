@@ -20,6 +20,8 @@
 #include "net/address.h"
 #include "net/stream.h"
 
+#include <sanjab/exec.h>
+
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -261,6 +263,34 @@ static ssize_t socket_recv_fds(sj_stream *s, void *ret, size_t n, int ret_fds[],
         }
 }
 
+struct file_job {
+        int to, from;
+        uint64_t offset;
+        size_t n;
+        ssize_t put;
+};
+
+static int run_send_file(void *arg)
+{
+        struct file_job *j = arg;
+        j->put = os_send_file(j->to, j->from, j->offset, j->n);
+        return 0;
+}
+
+static ssize_t socket_send_file(sj_stream *s, int file, uint64_t offset, size_t n, sj_time deadline)
+{
+        struct file_job j = {.to = of(s)->socket.fd, .from = file, .offset = offset, .n = n};
+        for (;;) {
+                int r = sj_offload(run_send_file, &j, deadline);
+                if (r >= 0 && j.put != -EAGAIN)
+                        return verdict(s, j.put);
+                if (r >= 0)
+                        r = wait_in(s, OS_WRITABLE, deadline);
+                if (r < 0)
+                        return r;
+        }
+}
+
 static int socket_shutdown(sj_stream *s, sj_time deadline)
 {
         (void)deadline;
@@ -293,6 +323,7 @@ static const struct stream_kind kind = {
         .close = socket_free,
         .local = local_of,
         .peer = peer_of,
+        .send_file = socket_send_file,
         .send_fds = socket_send_fds,
         .recv_fds = socket_recv_fds,
 };

@@ -26,6 +26,11 @@ struct stream_kind {
         int (*local)(const sj_stream *s, sj_address *ret);
         int (*peer)(const sj_stream *s, sj_address *ret);
         /*
+         * Sends some of the n > 0 bytes of the file from the offset, and returns how many; 0 at its
+         * end. -EOPNOTSUPP not of this file; NULL: of none.
+         */
+        ssize_t (*send_file)(sj_stream *s, int file, uint64_t offset, size_t n, sj_time deadline);
+        /*
          * Sends descriptors with the first of the n > 0 bytes, and returns how many of these have
          * gone; receives both, as sj_read_fds. -EOPNOTSUPP; NULL: always.
          */

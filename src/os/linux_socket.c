@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,29 +41,52 @@ ssize_t os_read(int fd, void *data, size_t n)
         return result(got);
 }
 
-/* Takes back the SIGPIPE that a write to this thread has raised. */
-static void swallow_sigpipe(const sigset_t *sigpipe)
+/*
+ * write(2) and sendfile(2) have no MSG_NOSIGNAL, and the handlers belong to the program: SIGPIPE is
+ * held back meanwhile, and taken back if it was this call that has raised it.
+ */
+struct held_back {
+        sigset_t sigpipe, pending, before;
+};
+
+static void hold_back(struct held_back *h)
+{
+        sigemptyset(&h->sigpipe);
+        sigaddset(&h->sigpipe, SIGPIPE);
+        sigpending(&h->pending);
+        pthread_sigmask(SIG_BLOCK, &h->sigpipe, &h->before);
+}
+
+static void let_go(struct held_back *h, ssize_t put)
 {
         struct timespec now = {0};
-        while (sigtimedwait(sigpipe, NULL, &now) < 0 && errno == EINTR)
-                continue;
+        if (put == -EPIPE && !sigismember(&h->pending, SIGPIPE))
+                while (sigtimedwait(&h->sigpipe, NULL, &now) < 0 && errno == EINTR)
+                        continue;
+        pthread_sigmask(SIG_SETMASK, &h->before, NULL);
 }
 
 ssize_t os_write(int fd, const void *data, size_t n)
 {
-        /* write(2) has no MSG_NOSIGNAL, and the handlers belong to the program. */
-        sigset_t sigpipe, pending, before;
-        sigemptyset(&sigpipe);
-        sigaddset(&sigpipe, SIGPIPE);
-        sigpending(&pending);
-        pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+        struct held_back h;
         ssize_t put;
+        hold_back(&h);
         RETRY(put, write(fd, data, n));
         put = result(put);
-        if (put == -EPIPE && !sigismember(&pending, SIGPIPE))
-                swallow_sigpipe(&sigpipe);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        let_go(&h, put);
         return put;
+}
+
+ssize_t os_send_file(int to, int from, uint64_t offset, size_t n)
+{
+        struct held_back h;
+        off_t at = (off_t)offset;
+        ssize_t put;
+        hold_back(&h);
+        RETRY(put, sendfile(to, from, &at, n));
+        put = result(put);
+        let_go(&h, put);
+        return put == -EINVAL || put == -ENOSYS ? -EOPNOTSUPP : put;
 }
 
 int os_pipe(int ret_fds[2])

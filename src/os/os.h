@@ -183,6 +183,11 @@ typedef struct os_stat {
 int os_open(const char *path, int flags, unsigned mode);
 ssize_t os_pread(int fd, void *data, size_t n, uint64_t offset);
 ssize_t os_pwrite(int fd, const void *data, size_t n, uint64_t offset);
+/*
+ * Moves bytes of a file from the offset to a socket, as many as it takes without blocking; 0 at the
+ * file's end. -EAGAIN it takes none; -EPIPE without a signal; -EOPNOTSUPP the file is not fit.
+ */
+ssize_t os_send_file(int to, int from, uint64_t offset, size_t n);
 int os_fsync(int fd);
 int os_truncate(int fd, uint64_t size);
 /* Of any descriptor: the mode says what it is. */

@@ -190,6 +190,20 @@ ssize_t os_pread(int fd, void *data, size_t n, uint64_t offset)
         return sim_trace(w, "pread", fd, f ? read_at(f, data, n, offset) : -EBADF);
 }
 
+ssize_t os_send_file(int to, int from, uint64_t offset, size_t n)
+{
+        char piece[4096];
+        sim_world *w = sim_enter();
+        const sim_file *f = file_of(w, from);
+        sim_fd *target = sim_fd_get(w, to, NULL);
+        ssize_t put = f && target && target->class->write ? 0 : -EBADF;
+        if (put == 0)
+                put = read_at(f, piece, n < sizeof(piece) ? n : sizeof(piece), offset);
+        if (put > 0)
+                put = target->class->write(target, piece, (size_t)put);
+        return sim_trace(w, "send_file", to, put);
+}
+
 ssize_t os_pwrite(int fd, const void *data, size_t n, uint64_t offset)
 {
         sim_world *w = sim_enter();
