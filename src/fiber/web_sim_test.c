@@ -235,7 +235,9 @@ static int web_of_chans_and_locks(void *arg)
                 }
                 for (int cancels = pick(FIBERS); cancels > 0; cancels--) {
                         expect_equal(sj_sleep(pick(4) * SJ_MS), 0);
-                        sj_cancel(fibers[pick(FIBERS)]);
+                        sj_fiber *f = fibers[pick(FIBERS)];
+                        if (sim_strikes())
+                                sj_cancel(f);
                 }
                 expect_equal(sj_sleep(pick(20) * SJ_MS), 0);
                 end_all(w);
@@ -274,6 +276,20 @@ static void work_in_a_shield(void)
         expect(!before || sj_cancelled());
 }
 
+static int cancel_perhaps(sj_fiber *f)
+{
+        if (sim_strikes())
+                sj_cancel(f);
+        return 0;
+}
+
+static int hurry_perhaps(sj_scope *s, sj_time deadline)
+{
+        if (sim_strikes())
+                sj_scope_set_deadline(s, deadline);
+        return 0;
+}
+
 /* One wait of many kinds; for ever only if a deadline around ends it. */
 static int wait_somehow(sj_scope *s, sj_fiber *const f[], size_t n)
 {
@@ -287,15 +303,13 @@ static int wait_somehow(sj_scope *s, sj_fiber *const f[], size_t n)
         case 2:
                 return n ? sj_wait(f, n, SJ_FIRST, some_deadline()) : 0;
         case 3:
-                if (n)
-                        sj_cancel(f[pick((int)n)]);
-                return 0;
+                return n ? cancel_perhaps(f[pick((int)n)]) : 0;
         case 4:
-                sj_scope_cancel(s);
+                if (sim_strikes())
+                        sj_scope_cancel(s);
                 return sj_yield();
         case 5:
-                sj_scope_set_deadline(s, sj_after(pick(5) * SJ_MS));
-                return 0;
+                return hurry_perhaps(s, sj_after(pick(5) * SJ_MS));
         case 6:
                 work_in_a_shield();
                 return n ? (sj_fiber_done(f[0], &result), 0) : 0;

@@ -1,75 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/unit.h"
+#include "fiber/sim_unit.h"
 #include "net/net_test.h"
 #include "net/net_test_dns.h"
 #include "os/os.h"
-#include "os/sim.h"
-
-#include <sanjab/debug.h>
 
 #include <fcntl.h>
 
 unsigned long long world_seed;
 unsigned world_seeds_share = 1;
 
-static unsigned long long seeds(void)
+static const sim_options *gentle(uint64_t seed)
 {
-        const char *text = getenv("SANJAB_SEEDS");
-        unsigned long long n = text ? strtoull(text, NULL, 10) : 0;
-        return ((n ? n : 500) + world_seeds_share - 1) / world_seeds_share;
+        (void)seed;
+        return &sim_gentle;
 }
 
-static void write_out(void *arg, const char *text, size_t n)
+static const sim_options *rough(uint64_t seed)
 {
-        (void)arg;
-        fwrite(text, 1, n, stderr);
+        (void)seed;
+        return &sim_rough;
 }
 
-/* Nothing can ever happen again: say who waits for what. */
-static void stuck(void *arg, const char *why)
+static const sim_options *slow_but_for_some(uint64_t seed)
 {
-        (void)arg;
-        fprintf(stderr, "%s (seed %llu)\n", why, world_seed);
-        sj_dump(write_out, NULL);
-        abort();
+        return seed % 5 ? &sim_slow : &sim_gentle;
 }
 
-static void run_in(const sim_options *options, sj_fn *behaviour)
+static void each_seed(const sim_options *world_of(uint64_t seed), sj_fn *behaviour)
 {
-        sim_options o = *options;
-        o.stuck = stuck;
-        sim_begin(world_seed, &o);
-        int r = sj_run(behaviour, NULL);
-        size_t left = sim_end();
-        CHECK_INT(r, 0);
-        CHECK_INT(left, 0);
+        uint64_t seeds = sim_unit_env("SANJAB_SEEDS", 500);
+        seeds = (seeds + world_seeds_share - 1) / world_seeds_share;
+        for (uint64_t seed = 0; sim_unit_next(&seed, seeds);) {
+                world_seed = seed;
+                sim_unit_in(seed, world_of(seed), behaviour, NULL, 0);
+        }
 }
 
 void each_world(sj_fn *behaviour)
 {
-        unsigned long long n = seeds();
-        for (world_seed = 1; world_seed <= n; world_seed++)
-                run_in(world_seed % 5 ? &sim_slow : &sim_gentle, behaviour);
+        each_seed(slow_but_for_some, behaviour);
 }
 
 void once_in_each_world(sj_fn *behaviour)
 {
         world_seed = 1;
-        run_in(&sim_gentle, behaviour);
+        sim_unit_in(1, &sim_gentle, behaviour, NULL, 0);
 }
 
 void each_quiet_world(sj_fn *behaviour)
 {
-        unsigned long long n = seeds();
-        for (world_seed = 1; world_seed <= n; world_seed++)
-                run_in(&sim_gentle, behaviour);
+        each_seed(gentle, behaviour);
 }
 
 void each_rough_world(sj_fn *behaviour)
 {
-        unsigned long long n = seeds();
-        for (world_seed = 1; world_seed <= n; world_seed++)
-                run_in(&sim_rough, behaviour);
+        each_seed(rough, behaviour);
 }
 
 void world_limit_descriptors(size_t n)

@@ -52,7 +52,7 @@ typedef struct sim_options {
         sj_time creep;   /* how much each os_now moves it; 0: it stands while the program runs */
         sj_wall started; /* the wall clock at the beginning; 0: 2030-01-01 */
 
-        /* Called instead of abort when the world is stuck; it must not return (longjmp). */
+        /* Called when the world is stuck. When it returns, the world says so, too, and aborts. */
         void (*stuck)(void *arg, const char *why);
         void *stuck_arg;
 } sim_options;
@@ -107,14 +107,19 @@ void sim_at_call(uint64_t n, void (*fn)(void *arg), void *arg);
 void sim_keep_faults(const char *names);
 /* Writes the name of each fault that happens, and a comma; NULL: no more. */
 void sim_log_faults(FILE *to);
+/* A fault of the test's own, "test:N": whether to do it now, which is so unless the list leaves it
+ * out. Whatever it draws it should draw before it asks, so that what follows stays as it was. */
+bool sim_strikes(void);
 /*
- * Reduces the list of a run that fails while it still fails, and prints what is left:
- * run(arg, names, log) begins a world, calls sim_keep_faults and sim_log_faults with these, and
- * aborts or exits otherwise than with 0 if it fails. Each try is a process of its own. False: the
- * run does not fail. It stops after `tries`, with what it has.
+ * Reduces the list of a run that fails while it still fails in the same place, and prints what is
+ * left, and `replay` before it, as one line: run(arg, names, log) begins a world, calls
+ * sim_keep_faults and sim_log_faults with these, and aborts or exits otherwise than with 0 if it
+ * fails. Each try is a process of its own. The place is the beginning of what a try says on its
+ * standard error, up to the second colon. False: the run does not fail. It stops after `tries`,
+ * with what it has.
  */
 bool sim_shrink(void (*run)(void *arg, const char *names, FILE *log), void *arg, unsigned tries,
-                FILE *print);
+                const char *replay, FILE *print);
 
 /* ── The clock ───────────────────────────────────────────────────────────────────────────── */
 

@@ -25,6 +25,7 @@ static const struct {
         [FAULT_SILENCE] = {"silence", SIM_WIRE},
         [FAULT_REFUSE] = {"refuse", SIM_WIRE},
         [FAULT_LOSS] = {"loss", SIM_WIRE},
+        [FAULT_TEST] = {"test", SIM_TEST},
 };
 
 static bool is_kept(const sim_world *w, uint64_t name)
@@ -35,17 +36,23 @@ static bool is_kept(const sim_world *w, uint64_t name)
         return false;
 }
 
-bool sim_one_in(sim_world *w, sim_fault kind, unsigned one_in)
+static bool take(sim_world *w, sim_fault kind, bool drawn)
 {
-        if (one_in == 0)
-                return false;
         uint64_t chance = w->chances[kind]++;
-        bool taken = sim_draw_from(w, kinds[kind].stream, one_in) == 0;
-        if (w->kept)
-                taken = is_kept(w, chance * FAULTS + kind);
+        bool taken = w->kept ? is_kept(w, chance * FAULTS + kind) : drawn;
         if (taken && w->fault_log)
                 fprintf(w->fault_log, "%s:%" PRIu64 ",", kinds[kind].name, chance);
         return taken;
+}
+
+bool sim_one_in(sim_world *w, sim_fault kind, unsigned one_in)
+{
+        return one_in > 0 && take(w, kind, sim_draw_from(w, kinds[kind].stream, one_in) == 0);
+}
+
+bool sim_strikes(void)
+{
+        return take(sim_world_get(), FAULT_TEST, true);
 }
 
 /* One name at *at, which then is behind it. */

@@ -409,19 +409,49 @@ static void try_text(void *arg, const char *list, FILE *log)
 static void a_failing_run_shrinks_to_the_one_fault_that_matters(void **state)
 {
         (void)state;
-        char text[200] = "", *list;
+        char text[500] = "", *list;
         FILE *print = fmemopen(text, sizeof(text), "w");
         assert_non_null(print);
-        assert_true(sim_shrink(try_text, NULL, 500, print));
+        assert_true(sim_shrink(try_text, NULL, 500, "again with ", print));
         fclose(print);
-        assert_non_null(strstr(text, "of "));
-        assert_true(strtoul(text + 3, NULL, 10) > 3);
+        assert_non_null(strstr(text, ": of "));
+        assert_true(strtoul(strstr(text, ": of ") + 5, NULL, 10) > 3);
+        assert_non_null(strstr(text, " faults 1 are enough: again with SANJAB_FAULTS="));
         list = strchr(text, '\'') + 1;
         *strchr(list, '\'') = '\0';
         assert_int_equal(strncmp(list, "reset:", 6), 0);
         assert_null(strchr(list, ','));
         assert_true(text_arrives(list, NULL) < 30);
         assert_int_equal(text_arrives("", NULL), 30);
+}
+
+/* Fails in one place by a reset, in another without one, and the test's own faults matter not. */
+static void fail_in_two_places(void *arg, const char *list, FILE *log)
+{
+        (void)arg;
+        begin(7);
+        sim_keep_faults(list);
+        sim_log_faults(log);
+        unsigned struck = 0;
+        for (int i = 0; i < 20; i++)
+                struck |= sim_strikes() ? 1U << i : 0;
+        bool first = struck >> 11 & struck >> 17 & 1;
+        fprintf(stderr, "%s.c:7: so many: %u\n", first ? "first" : "second", struck);
+        os_poller_free(poller);
+        sim_end();
+        abort();
+}
+
+static void a_run_that_fails_in_another_place_is_another_story(void **state)
+{
+        (void)state;
+        char text[500] = "";
+        FILE *print = fmemopen(text, sizeof(text), "w");
+        assert_non_null(print);
+        assert_true(sim_shrink(fail_in_two_places, NULL, 500, "", print));
+        fclose(print);
+        assert_non_null(strstr(text, "first.c:7: of 20 faults 2 are enough: "
+                                     "SANJAB_FAULTS='test:11,test:17' "));
 }
 
 static void a_run_with_its_whole_list_of_faults_is_the_same(void **state)
@@ -454,6 +484,7 @@ int main(void)
                 cmocka_unit_test(what_falls_due_while_the_program_stands_still_has_happened),
                 cmocka_unit_test(a_file_that_is_replaced_is_old_or_new_whatever_call_is_the_last),
                 cmocka_unit_test(a_failing_run_shrinks_to_the_one_fault_that_matters),
+                cmocka_unit_test(a_run_that_fails_in_another_place_is_another_story),
                 cmocka_unit_test(a_run_with_its_whole_list_of_faults_is_the_same),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,11 +4,13 @@
  *
  * Parts of the list are left out, halves first and then smaller ones, and what still fails is the
  * new list (Zeller and Hildebrandt's delta debugging, without its complements' order). A run that
- * fails aborts, so each try is a child process; what it logs comes back through a file that both
- * have open.
+ * fails aborts, so each try is a child process; what it logs and what it says come back through
+ * files that both have open. With fewer faults another failure may come to light, which is another
+ * story: only a try that fails in the same place counts.
  */
 #include "os/sim.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,17 +20,67 @@ typedef struct shrinking {
         void (*run)(void *arg, const char *list, FILE *log);
         void *arg;
         unsigned tries;
+        FILE *said;   /* by the last try */
+        char *failed; /* where the whole run did; NULL: it has not run yet */
 } shrinking;
+
+static char *read_all(FILE *from)
+{
+        fflush(from);
+        long n = fseek(from, 0, SEEK_END) == 0 ? ftell(from) : -1;
+        char *text = n < 0 ? NULL : calloc(1, (size_t)n + 1);
+        if (!text)
+                abort();
+        rewind(from);
+        if (fread(text, 1, (size_t)n, from) != (size_t)n)
+                abort();
+        return text;
+}
+
+static FILE *temporary(void)
+{
+        FILE *f = tmpfile();
+        if (!f)
+                abort();
+        setvbuf(f, NULL, _IONBF, 0);
+        return f;
+}
+
+/* Of what was said: "file.c:12:" of a check, "simulator: livelock:". */
+static char *place_of_failure(FILE *said)
+{
+        char *text = read_all(said);
+        char *end = strchr(text, ':');
+        end = end ? strpbrk(end + 1, ":\n") : NULL;
+        if (end)
+                *end = '\0';
+        return text;
+}
+
+static bool fails_so(shrinking *s)
+{
+        char *place = place_of_failure(s->said);
+        if (!s->failed) {
+                s->failed = place;
+                return true;
+        }
+        bool same = strcmp(place, s->failed) == 0;
+        free(place);
+        return same;
+}
 
 static bool fails(shrinking *s, const char *list, FILE *log)
 {
         fflush(NULL);
         s->tries--;
+        rewind(s->said);
+        if (ftruncate(fileno(s->said), 0) < 0)
+                abort();
         pid_t child = fork();
         if (child < 0)
                 return false;
         if (child == 0) {
-                if (!freopen("/dev/null", "w", stderr))
+                if (dup2(fileno(s->said), STDERR_FILENO) < 0)
                         _exit(0);
                 s->run(s->arg, list, log);
                 _exit(0);
@@ -36,7 +88,7 @@ static bool fails(shrinking *s, const char *list, FILE *log)
         int status;
         while (waitpid(child, &status, 0) < 0)
                 continue;
-        return status != 0;
+        return status != 0 && fails_so(s);
 }
 
 /* The list without its names from `from` up to `to`. */
@@ -96,38 +148,25 @@ static void reduce(shrinking *s, char **list)
         }
 }
 
-static char *read_all(FILE *from)
-{
-        fflush(from);
-        long n = fseek(from, 0, SEEK_END) == 0 ? ftell(from) : -1;
-        char *text = n < 0 ? NULL : calloc(1, (size_t)n + 1);
-        if (!text)
-                abort();
-        rewind(from);
-        if (fread(text, 1, (size_t)n, from) != (size_t)n)
-                abort();
-        return text;
-}
-
 bool sim_shrink(void (*run)(void *arg, const char *list, FILE *log), void *arg, unsigned tries,
-                FILE *print)
+                const char *replay, FILE *print)
 {
-        shrinking s = {.run = run, .arg = arg, .tries = tries + 1};
-        FILE *log = tmpfile();
-        if (!log)
-                abort();
-        setvbuf(log, NULL, _IONBF, 0);
+        shrinking s = {.run = run, .arg = arg, .tries = tries + 1, .said = temporary()};
+        FILE *log = temporary();
         bool failed = fails(&s, NULL, log);
         if (failed) {
                 char *list = read_all(log);
                 size_t whole = count_names(list);
                 reduce(&s, &list);
-                size_t n = strlen(list);
+                size_t n = strlen(list), left = count_names(list);
                 if (n > 0)
                         list[n - 1] = '\0';
-                fprintf(print, "of %zu faults these are enough: SANJAB_FAULTS='%s'\n", whole, list);
+                fprintf(print, "%s: of %zu faults %zu are enough: %sSANJAB_FAULTS='%s' %s\n",
+                        s.failed, whole, left, replay, list, program_invocation_name);
                 free(list);
         }
         fclose(log);
+        fclose(s.said);
+        free(s.failed);
         return failed;
 }

@@ -32,6 +32,7 @@ typedef enum sim_fault {
         FAULT_SILENCE,
         FAULT_REFUSE,
         FAULT_LOSS,
+        FAULT_TEST,
         FAULTS,
 } sim_fault;
 

@@ -49,15 +49,10 @@ static inline bool is_word(sj_str word, const char *text)
 /* A wire may be slow, but does not break by itself: the tests of that are others. */
 static inline void rig_quietly(sj_fn *body)
 {
-        uint64_t only = sim_unit_env("SANJAB_SEED", 0);
-        uint64_t seeds = only ? 1 : sim_unit_env("SANJAB_SEEDS", 500) / 25 + 1;
-        for (uint64_t i = 0; i < seeds; i++) {
-                sim_unit_seed = only ? only : i + 1;
-                sim_options world = sim_unit_seed % 2 ? sim_gentle : sim_slow;
+        for (uint64_t seed = 0; sim_unit_next(&seed, sim_unit_env("SANJAB_SEEDS", 500) / 25 + 1);) {
+                sim_options world = seed % 2 ? sim_gentle : sim_slow;
                 world.tight = 0;
-                sim_begin(sim_unit_seed, &world);
-                expect_equal(sj_run(body, NULL), 0);
-                expect_equal(sim_end(), 0);
+                sim_unit_in(seed, &world, body, NULL, 0);
         }
 }
 
