@@ -89,6 +89,8 @@ sim_counters sim_count(void);
 
 /* Runs fn(arg) at that virtual time, from within a wait or another os_ call. */
 void sim_at(sj_time when, void (*fn)(void *arg), void *arg);
+/* While the world takes memory for itself: who refuses memory to a program lets it have this. */
+extern volatile bool sim_takes_memory;
 /* A draw below n > 0 from a stream of the test's own, which disturbs no other. */
 uint64_t sim_draw(uint64_t n);
 
@@ -158,10 +160,11 @@ void sim_reset_after_bytes(uint64_t n);
 /* Sends a signal to this process: false when nobody has opened it (it would have its default). */
 bool sim_raise(int signo);
 
-/* After n more descriptors were made, each further one fails with -EMFILE. SIZE_MAX: never. */
-void sim_fail_descriptors_after(size_t n);
-/* After n more os_map calls, each further one returns NULL. SIZE_MAX: never. */
-void sim_fail_maps_after(size_t n);
+/* After n more descriptors were made, each further one fails with -EMFILE. SIZE_MAX: never. Returns
+ * how many could have been made until now; 0: some may have failed. */
+size_t sim_fail_descriptors_after(size_t n);
+/* After n more os_map calls, each further one returns NULL. SIZE_MAX: never. Returns likewise. */
+size_t sim_fail_maps_after(size_t n);
 /* After n more calls that write to a file or sync it, each further one fails. SIZE_MAX: never. */
 void sim_fail_disk_after(size_t n, int error);
 

@@ -25,9 +25,7 @@ static int least_free(sim_world *w)
                 if (!w->fds[i])
                         return (int)i;
         size_t capacity = w->fd_capacity ? 2 * w->fd_capacity : 64;
-        sim_fd **grown = realloc(w->fds, capacity * sizeof(*grown));
-        if (!grown)
-                abort();
+        sim_fd **grown = sim_grow(w->fds, capacity * sizeof(*grown));
         memset(grown + w->fd_capacity, 0, (capacity - w->fd_capacity) * sizeof(*grown));
         int i = (int)w->fd_capacity;
         w->fds = grown;
@@ -73,9 +71,12 @@ void sim_fd_close_all(sim_world *w)
                         sim_fd_close(w, w->fds[i]);
 }
 
-void sim_fail_descriptors_after(size_t n)
+size_t sim_fail_descriptors_after(size_t n)
 {
-        sim_world_get()->fds_left = n;
+        sim_world *w = sim_world_get();
+        size_t left = w->fds_left;
+        w->fds_left = n;
+        return left;
 }
 
 void os_close(int fd)

@@ -269,9 +269,7 @@ static void resize(char **data, size_t *size, size_t *capacity, size_t wanted)
 {
         if (wanted > *capacity) {
                 size_t grown = wanted + wanted / 2;
-                *data = realloc(*data, grown);
-                if (!*data)
-                        abort();
+                *data = sim_grow(*data, grown);
                 *capacity = grown;
         }
         if (wanted > *size)

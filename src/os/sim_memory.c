@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void sim_fail_maps_after(size_t n)
+size_t sim_fail_maps_after(size_t n)
 {
-        sim_world_get()->maps_left = n;
+        sim_world *w = sim_world_get();
+        size_t left = w->maps_left;
+        w->maps_left = n;
+        return left;
 }
 
 void *os_map(size_t size)

@@ -207,8 +207,7 @@ static ssize_t send_parts(sim_socket *s, const struct iovec parts[], int n)
 {
         buf all = BUF_INIT(0);
         for (int i = 0; i < n; i++)
-                if (buf_append(&all, parts[i].iov_base, parts[i].iov_len) < 0)
-                        abort();
+                sim_append(&all, parts[i].iov_base, parts[i].iov_len);
         ssize_t put = socket_write(&s->base, buf_data(&all), buf_size(&all));
         buf_fini(&all);
         return put;

@@ -161,8 +161,7 @@ static void arrive_data(sim_link *l, side *me, int to, const void *data, size_t 
         /* Nothing is taken after a reset has overtaken it. */
         if (me->closed || me->ended || me->shut_read)
                 return;
-        if (buf_append(&me->inbox, data, n) < 0)
-                abort();
+        sim_append(&me->inbox, data, n);
 }
 
 static void arrive(sim_link *l, int to, segment_kind kind, const void *data, size_t n)

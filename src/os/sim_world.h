@@ -146,6 +146,8 @@ void sim_drop_events(sim_world *w, bool keep_calls);
 _Noreturn void sim_stuck(sim_world *w, const char *why);
 /* Memory or the end: a simulated world that has none left proves nothing. */
 void *sim_alloc(size_t size);
+void *sim_grow(void *p, size_t size);
+void sim_append(buf *b, const void *data, size_t n);
 
 /* ── sim_descriptor.c ────────────────────────────────────────────────────────────────────── */
 
