@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The scheduler: what it costs to yield, to spawn and join, to hand a value
- * over, and to call on another thread.
+ * over, to take one from a generator, and to call on another thread.
  * The peers in bench/peers do the same, in the same numbers, on one processor.
  *
- *   fiber_bench yield|spawn_join|chan|offload [FIBERS that yield in turn]
+ *   fiber_bench yield|spawn_join|chan|generator|offload [FIBERS that yield in turn]
  */
 #include <sanjab/chan.h>
 #include <sanjab/exec.h>
 #include <sanjab/fiber.h>
+#include <sanjab/generator.h>
 
 #include "measure.h"
 
@@ -136,6 +137,24 @@ static int chans(void *arg, int64_t n)
         return r;
 }
 
+static int count(sj_generator *g, void *arg)
+{
+        int r = 0;
+        for (int64_t i = 0; r >= 0 && i < *(int64_t *)arg; i++)
+                r = sj_generator_yield(g, &i);
+        return r;
+}
+
+static int generates(void *arg, int64_t n)
+{
+        (void)arg;
+        int64_t sum = 0;
+        SJ_GENERATOR(numbers, count, &n);
+        SJ_EACH (int64_t, i, numbers)
+                sum += *i;
+        return sum == n * (n - 1) / 2 ? sj_generator_error(numbers) : -EPROTO;
+}
+
 /* A call on another thread and back. */
 static int offloads(void *arg, int64_t n)
 {
@@ -156,6 +175,8 @@ static int main_fiber(void *arg)
                 return measure(spawns, NULL);
         if (!strcmp(argv[1], "chan"))
                 return measure(chans, NULL);
+        if (!strcmp(argv[1], "generator"))
+                return measure(generates, NULL);
         if (!strcmp(argv[1], "offload"))
                 return measure(offloads, NULL);
         fprintf(stderr, "fiber_bench: there is no case '%s'\n", argv[1]);
@@ -165,7 +186,8 @@ static int main_fiber(void *arg)
 int main(int argc, char **argv)
 {
         if (argc < 2) {
-                fprintf(stderr, "usage: fiber_bench yield|spawn_join|chan|offload [FIBERS]\n");
+                fprintf(stderr,
+                        "usage: fiber_bench yield|spawn_join|chan|generator|offload [FIBERS]\n");
                 return 2;
         }
         int r = sj_run(main_fiber, argv);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bytes of this process's memory that each connection takes which a server has accepted and which
- * has said nothing yet. The clients' ends are bare descriptors, so that they take none.
+ * has said nothing yet. The clients' ends are bare descriptors, so that they take none; as in the
+ * peers, bench/peers/idle*.
  */
 #include <sanjab/net.h>
 
 #include "measure.h"
 
-#include <malloc.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -72,10 +72,10 @@ static int main_fiber(void *arg)
         r = sj_spawn(scope, serve, listener, NULL);
         if (r >= 0)
                 r = sj_sleep(SJ_MS);
-        size_t before = mallinfo2().uordblks;
+        int64_t before = measure_memory();
         if (r >= 0)
                 r = fill(listener, fds, n);
-        size_t after = mallinfo2().uordblks;
+        int64_t after = measure_memory();
         if (r >= 0)
                 printf("%.1f\n", (double)(after - before) / n);
         for (int i = 0; i < n; i++)

@@ -45,6 +45,20 @@ static inline int measure_from(int64_t n, int (*work)(void *arg, int64_t n), voi
         return 0;
 }
 
+/* Bytes of this process's own memory that are there, or -1: exact, where statm is an estimate. */
+static inline int64_t measure_memory(void)
+{
+        long long kib = -1;
+        char line[256];
+        FILE *f = fopen("/proc/self/smaps_rollup", "r");
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "Anonymous: %lld", &kib) == 1)
+                        break;
+        if (f)
+                fclose(f);
+        return kib < 0 ? -1 : kib * 1024;
+}
+
 /*
  * Calls work(arg, n), which does n operations, and prints the ns that one took; n is doubled until
  * a sample is long enough. Returns the first negative value of work, or 0.

@@ -89,10 +89,32 @@ func chans(n int64) {
 	}
 }
 
+// As Go does it before its version 1.23: by a goroutine that sends.
+func count(n int64) <-chan int64 {
+	line := make(chan int64)
+	go func() {
+		for i := int64(0); i < n; i++ {
+			line <- i
+		}
+		close(line)
+	}()
+	return line
+}
+
+func generates(n int64) {
+	var sum int64
+	for i := range count(n) {
+		sum += i
+	}
+	if sum != n*(n-1)/2 {
+		panic("values were lost")
+	}
+}
+
 func main() {
 	runtime.GOMAXPROCS(1)
 	work := map[string]func(int64){"yield": yields, "spawn_join": spawns, "chan": chans,
-		"timer": timers}[os.Args[1]]
+		"generator": generates, "timer": timers}[os.Args[1]]
 	switch os.Args[1] {
 	case "yield":
 		yielding = yielders

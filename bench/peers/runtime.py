@@ -65,6 +65,18 @@ async def chans(n):
     assert total == n * (n - 1) // 2
 
 
+def count(n):
+    for i in range(n):
+        yield i
+
+
+async def generates(n):
+    total = 0
+    for i in count(n):
+        total += i
+    assert total == n * (n - 1) // 2
+
+
 async def offloads(n):
     for _ in range(n):
         await asyncio.to_thread(int)
@@ -72,7 +84,7 @@ async def offloads(n):
 
 async def main():
     work = {'yield': yields, 'spawn_join': spawns, 'chan': chans, 'timer': timers,
-            'offload': offloads}[sys.argv[1]]
+            'generator': generates, 'offload': offloads}[sys.argv[1]]
     crowd = []  # lives for the whole run
     if sys.argv[1] == 'yield':
         yielders = int(sys.argv[2]) if len(sys.argv) > 2 else YIELDERS
