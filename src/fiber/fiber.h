@@ -145,11 +145,15 @@ static inline bool fiber_failed(const sj_fiber *f)
         return f->result < 0 && !(f->result == -ECANCELED && f->cancelled);
 }
 
-static inline void fiber_make_ready(sj_fiber *f)
+static inline void fiber_make_ready_in(fiber_loop *fl, sj_fiber *f)
 {
-        fiber_loop *fl = fiber_loop_of_thread;
         fl->readied++;
         loop_ready(&fl->loop, &f->ready);
+}
+
+static inline void fiber_make_ready(sj_fiber *f)
+{
+        fiber_make_ready_in(fiber_loop_of_thread, f);
 }
 
 /* trace.c: the next that is ready, or NULL for the thread's own stack, and writes it down. */
