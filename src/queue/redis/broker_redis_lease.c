@@ -84,12 +84,30 @@ static void fetch_forget(redis_queue *q, uint64_t number)
         free(f);
 }
 
+/* At least so many hexadecimal digits; where they end. printf would cost more than all else. */
+static char *put_hex(char *at, uint64_t value, unsigned least)
+{
+        unsigned n = value ? (67 - (unsigned)__builtin_clzll(value)) / 4 : 1;
+        n = n < least ? least : n;
+        for (unsigned i = n; i > 0; i--, value >>= 4)
+                at[i - 1] = "0123456789abcdef"[value & 15];
+        return at + n;
+}
+
+/* The first one of a fetch is longer: part_tag.lua says why. */
+enum { TAG_FIRST = 48, TAG_MAX = 2 * 17 + TAG_FIRST };
+
 sj_str redis_queue_tag(sj_arena *arena, broker_token token)
 {
-        char text[64];
-        int n = snprintf(text, sizeof(text), "%016llx.%llx.%x", (unsigned long long)token.high,
-                         (unsigned long long)redis_token_fetch(token), redis_token_index(token));
-        return (sj_str){sj_arena_strndup(arena, text, (size_t)n), (size_t)n};
+        char *text = sj_arena_alloc(arena, TAG_MAX), *at = text;
+        if (!text)
+                return (sj_str){NULL, 0};
+        at = put_hex(at, token.high, 16);
+        *at++ = '.';
+        at = put_hex(at, redis_token_fetch(token), 1);
+        *at++ = '.';
+        at = put_hex(at, redis_token_index(token), redis_token_index(token) ? 1 : TAG_FIRST);
+        return (sj_str){text, (size_t)(at - text)};
 }
 
 /* ── A call ──────────────────────────────────────────────────────────────────────────────── */

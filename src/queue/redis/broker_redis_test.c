@@ -473,6 +473,30 @@ static void a_fetch_that_was_given_up_takes_nothing_any_more(void **state)
         broker_close(b);
 }
 
+/* Else every command on it would go through all of it, while it is short. */
+static void the_index_is_no_listpack_even_while_it_is_short(void **state)
+{
+        (void)state;
+        broker *b;
+        broker_lease *leases[3];
+        sj_str q = SJ_STR("q");
+        const char *const ids[] = {"a", "b", "c"};
+        broker_claim claim = {.queues = &q, .n_queues = 1};
+        assert_int_equal(open_it(NULL, NULL, &b), 0);
+        publish_some(b, q, ids, 3);
+        assert_int_equal(broker_lease_next(b, &claim, leases, 3, soon()), 3);
+        assert_string_equal(redis_server_ask(server, "OBJECT ENCODING unacked_index"), "skiplist");
+        for (int i = 0; i < 3; i++) {
+                broker_settlement s = {.lease = leases[i], .verdict = BROKER_DONE};
+                assert_int_equal(broker_settle(b, &s, 1, soon()), 0);
+                assert_int_equal(s.status, 0);
+                broker_lease_free(leases[i]);
+        }
+        assert_string_equal(redis_server_ask(server, "EXISTS unacked unacked_index sanjab.leases"),
+                            ":0");
+        broker_close(b);
+}
+
 static broker_lease *lease_long(broker *b, const char *id)
 {
         broker_lease *lease;
@@ -528,11 +552,11 @@ static void an_old_beat_makes_nobody_dead_at_once(void **state)
         broker_claim claim = {.queues = &q, .n_queues = 1};
         char lease_it[128];
         redis_server_ask(server, "ZADD sanjab.beats 1000 feedfeedfeedfeed");
-        snprintf(lease_it, sizeof(lease_it), "ZADD sanjab.leases %lld feedfeedfeedfeed.1.0.1",
+        snprintf(lease_it, sizeof(lease_it), "ZADD sanjab.leases %lld feedfeedfeedfeed.1.1.1",
                  (long long)sj_wall_now().us + SJ_HOUR / SJ_US);
         redis_server_ask(server, lease_it);
-        redis_server_ask(server, "ZADD unacked_index 1900000000 feedfeedfeedfeed.1.0");
-        redis_server_ask(server, "HSET unacked feedfeedfeedfeed.1.0 "
+        redis_server_ask(server, "ZADD unacked_index 1900000000 feedfeedfeedfeed.1.1");
+        redis_server_ask(server, "HSET unacked feedfeedfeedfeed.1.1 "
                                  "'[{\"headers\":{\"id\":\"x\",\"task\":\"t\"}},\"\",\"q\"]'");
         assert_int_equal(open_it(NULL, NULL, &b), 0);
         assert_int_equal(broker_lease_next(b, &claim, &lease, 1, soon()), 0);
@@ -1187,6 +1211,7 @@ int main(void)
                 OWN(what_follows_by_an_exchange_goes_to_all_that_is_bound_to_it),
                 OWN(who_is_late_says_nothing_elsewhere_either),
                 OWN(a_fetch_that_was_given_up_takes_nothing_any_more),
+                OWN(the_index_is_no_listpack_even_while_it_is_short),
                 OWN(what_is_delayed_waits_by_our_clock),
                 OWN(who_may_not_write_is_told_in_redis_words_once),
                 OWN(what_came_by_an_exchange_goes_back_to_all_its_queues),

@@ -8,10 +8,11 @@
 --   gives {number of the tag, value in `unacked`}...
 --
 -- include keys.lua
+-- include part_tag.lua
 local now, second = clock()
 local tags = {}
 for i = 1, tonumber(ARGV[1]) do
-  tags[i] = ARGV[4] .. string.format('%x', i - 1)
+  tags[i] = ARGV[4] .. place(i - 1)
 end
 local values, reply, n = call('HMGET', UNACKED, unpack(tags)), {}, 0
 local score = whole(second + ARGV[5])

@@ -8,6 +8,7 @@
 --   gives {now, whether leases have run out, {list, text, text, ...}, ...}
 --
 -- include keys.lua
+-- include part_tag.lua
 local now, second = clock()
 if call('EXISTS', KEYS[9]) == 1 then
   return {now, 0}
@@ -34,7 +35,7 @@ for k = 10, #KEYS do
   elseif texts then
     local suffix = ARGV[k - 4]
     for i = 1, #texts do
-      local tag = ARGV[3] .. string.format('%x', taken)
+      local tag = ARGV[3] .. place(taken)
       notes[2 * taken + 1] = tag
       notes[2 * taken + 2] = '[' .. texts[i] .. suffix
       scores[2 * taken + 1] = score

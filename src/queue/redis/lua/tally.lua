@@ -7,6 +7,7 @@
 --   gives {how many there were, queue, n, ...}
 --
 -- include keys.lua
+-- include part_tag.lua
 local counts = {}
 
 local function count(name)
@@ -42,7 +43,7 @@ for _, member in ipairs(members) do
   else
     local head, from, n = string.match(member, '^(%x+%.%x+%.)(%x+)%.(%x+)$')
     for i = 0, head and math.min(tonumber(n, 16), 1024) - 1 or -1 do
-      local value = call('HGET', UNACKED, head .. string.format('%x', tonumber(from, 16) + i))
+      local value = call('HGET', UNACKED, head .. place(tonumber(from, 16) + i))
       count(value and string.match(string.sub(value, -300), ', "", "([^"]*)"%]$'))
     end
   end
