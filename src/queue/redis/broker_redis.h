@@ -174,6 +174,7 @@ typedef struct redis_lane {
         redis_script scripts[SCRIPT_MAX];
         redis_script result_scripts[SCRIPT_MAX];
         list arenas;     /* spare ones */
+        list large;      /* of those that messages are taken with */
         list watchers;   /* broker_redis_wait.c */
         list unanswered; /* fetches of which it is not known what they took: broker_redis_lease.c */
         list expected;   /* results that will be waited for, oldest first: broker_redis_result.c */
@@ -253,25 +254,28 @@ int redis_lane_call_apart(redis_queue *q, redis_lane_fn *fn, void *arg);
 /* Starts a fiber that outlives the call: counted in lane->background, and ends at closing. */
 int redis_lane_spawn(sj_fn *fn, void *arg);
 
-/* An arena for the time of a call, and back. */
-sj_arena *redis_lane_arena(redis_lane *lane);
-void redis_lane_give_back(redis_lane *lane, sj_arena *arena);
+/* An arena for the time of a call, from a lane's spare ones, and back. */
+sj_arena *redis_lane_arena(list *spare);
+void redis_lane_give_back(list *spare, sj_arena *arena);
 
 /* A call's arena until the end of the block; `name` is NULL when there is no memory. */
 typedef struct redis_scratch {
-        redis_lane *lane;
+        list *spare;
         sj_arena *arena;
 } redis_scratch;
 static inline void redis_scratch_end(redis_scratch *s)
 {
-        redis_lane_give_back(s->lane, s->arena);
+        redis_lane_give_back(s->spare, s->arena);
 }
-#define REDIS_SCRATCH(name, lane)                                        \
-        __attribute__((cleanup(redis_scratch_end)))                      \
-        redis_scratch name##_scratch = {(lane), redis_lane_arena(lane)}; \
-        sj_arena *const name = name##_scratch.arena;                     \
-        if (!name)                                                       \
+#define REDIS_SCRATCH_FROM(name, spare)                                    \
+        __attribute__((cleanup(redis_scratch_end)))                        \
+        redis_scratch name##_scratch = {(spare), redis_lane_arena(spare)}; \
+        sj_arena *const name = name##_scratch.arena;                       \
+        if (!name)                                                         \
         return -ENOMEM
+#define REDIS_SCRATCH(name, lane) REDIS_SCRATCH_FROM(name, &(lane)->arenas)
+/* For taking messages: what waits for long should not hold what has grown by that. */
+#define REDIS_SCRATCH_LARGE(name, lane) REDIS_SCRATCH_FROM(name, &(lane)->large)
 
 /* Words of a command, gathered one by one. What fails is told when it is sent. */
 typedef struct redis_words {

@@ -148,7 +148,8 @@ static void say_farewell(redis_lane *lane)
         size_t place = 0;
         bool holds = map_next(&q->fetched, &place) != NULL;
         mutex_unlock(&q->lock);
-        sj_arena *arena = holds || !list_empty(&lane->unanswered) ? NULL : redis_lane_arena(lane);
+        sj_arena *arena =
+                holds || !list_empty(&lane->unanswered) ? NULL : redis_lane_arena(&lane->arenas);
         if (!arena)
                 return;
         SJ_SCOPE(shield, sj_after(SJ_SEC), SJ_SHIELD);
@@ -157,7 +158,7 @@ static void say_farewell(redis_lane *lane)
         redis_words_add(&w, redis_queue_name(q, arena, "sanjab.beats"));
         redis_words_add(&w, sj_str_of(q->handle));
         redis_lane_command(lane, &w, &unused, sj_after(SJ_SEC));
-        redis_lane_give_back(lane, arena);
+        redis_lane_give_back(&lane->arenas, arena);
 }
 
 static int beat_fiber(void *arg)

@@ -47,6 +47,7 @@ static void lane_init(redis_lane *lane, redis_queue *q)
 {
         *lane = (redis_lane){.q = q, .loop = sj_loop_current(), .news = SJ_EVENT_INIT};
         list_init(&lane->arenas);
+        list_init(&lane->large);
         list_init(&lane->watchers);
         list_init(&lane->unanswered);
         list_init(&lane->expected);
@@ -101,9 +102,9 @@ typedef struct spare_arena {
         sj_arena *arena;
 } spare_arena;
 
-sj_arena *redis_lane_arena(redis_lane *lane)
+sj_arena *redis_lane_arena(list *spare_ones)
 {
-        list *node = list_pop(&lane->arenas);
+        list *node = list_pop(spare_ones);
         if (node) {
                 spare_arena *spare = container_of(node, spare_arena, node);
                 return spare->arena;
@@ -113,7 +114,7 @@ sj_arena *redis_lane_arena(redis_lane *lane)
 }
 
 /* The arena's own memory holds its place among the spare ones. */
-void redis_lane_give_back(redis_lane *lane, sj_arena *arena)
+void redis_lane_give_back(list *spare_ones, sj_arena *arena)
 {
         if (!arena)
                 return;
@@ -124,7 +125,7 @@ void redis_lane_give_back(redis_lane *lane, sj_arena *arena)
                 return;
         }
         spare->arena = arena;
-        list_prepend(&lane->arenas, &spare->node);
+        list_prepend(spare_ones, &spare->node);
 }
 
 static void lane_end_background(redis_lane *lane)
@@ -151,7 +152,7 @@ static void lane_close(redis_lane *lane)
                 redis_close(lane->results);
         redis_close(lane->client);
         lane->client = NULL;
-        for (list *node; (node = list_pop(&lane->arenas));)
+        for (list *node; (node = list_pop(&lane->arenas)) || (node = list_pop(&lane->large));)
                 sj_arena_free(container_of(node, spare_arena, node)->arena);
 }
 

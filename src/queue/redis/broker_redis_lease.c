@@ -673,7 +673,7 @@ int redis_claim_take(redis_claim *c, redis_lane *lane)
         bool again = true;
         int r = redis_queue_beat(lane->q);
         while (((r == 0 && again) || claim_is_cut(c, r)) && c->given == 0) {
-                REDIS_SCRATCH(arena, lane);
+                REDIS_SCRATCH_LARGE(arena, lane);
                 c->lane = lane;
                 c->arena = arena;
                 r = claim_bind(c);
@@ -704,7 +704,7 @@ int redis_claim_recover(redis_claim *c, redis_lane *lane)
         int r = 0;
         SJ_SCOPE(shield, sj_after(RECOVER_LIMIT), SJ_SHIELD);
         while (r == 0 && c->given == 0) {
-                REDIS_SCRATCH(arena, lane);
+                REDIS_SCRATCH_LARGE(arena, lane);
                 c->lane = lane;
                 c->arena = arena;
                 c->n_candidates = 0;

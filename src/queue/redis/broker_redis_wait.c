@@ -371,7 +371,7 @@ static int wait_armed(waiting *a, size_t place, sj_time limit, uint64_t fired)
         redis_lane *lane = a->lane;
         const redis_reply *replies[2] = {NULL, NULL};
         redis_command take;
-        REDIS_SCRATCH(arena, lane);
+        REDIS_SCRATCH_LARGE(arena, lane);
         int r = redis_claim_command(a->claim, lane, arena, &take);
         if (r < 0)
                 return r;
