@@ -203,7 +203,7 @@ static int message_read(sj_arena *arena, sj_str envelope, bool kept, unsigned ac
         }
         if (r < 0)
                 return r;
-        message *original = sj_arena_alloc(arena, sizeof(*original));
+        message *original = kept ? ret : sj_arena_alloc(arena, sizeof(*original));
         if (!original)
                 return -ENOMEM;
         *original = m;

@@ -129,7 +129,10 @@ typedef enum message_accept {
 /* The same, of a body in one of these; message_decode accepts JSON. */
 int message_decode_accepting(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
                              message_error *ret_error);
-/* The same of a text that stays as long as the result, as a lease's does: it is not copied. */
+/*
+ * The same of a text that stays as long as the result, as a lease's does: it is not copied. Nor is
+ * the result, to tell what has been changed: *ret stays as and where it is, and copies may change.
+ */
 int message_decode_kept(sj_arena *arena, sj_str envelope, unsigned accept, message *ret,
                         message_error *ret_error);
 

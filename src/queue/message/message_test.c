@@ -64,6 +64,11 @@ static void a_message_whose_text_is_kept_is_read_where_it_lies(void **state)
         sj_str headers = sj_json_raw(kept.headers);
         assert_true(headers.data > text.data && headers.data + headers.n < text.data + text.n);
         assert_true(sj_str_equal(encode(&kept), encode(&copied)));
+        message changed = kept, changed_copy = copied;
+        changed.retries = changed_copy.retries = 7;
+        assert_ptr_equal(changed.original, &kept);
+        assert_true(sj_str_equal(encode(&changed), encode(&changed_copy)));
+        assert_false(sj_str_equal(encode(&changed), encode(&kept)));
         broker_lease_free(lease);
 }
 

@@ -27,7 +27,7 @@ enum {
         LEASE_GATHERED = 64, /* room for so many is worth a call at any time */
         /* One call's for each of two at a time, or the broker has nothing to do meanwhile. */
         ENDED_MAX = LEASE_BATCH + LEASE_BATCH / 2,
-        DELIVERY_ROOM = 5 * 1024, /* what an ordinary message comes to, decoded and settled */
+        DELIVERY_ROOM = 4608, /* what an ordinary message comes to, decoded and settled */
 };
 
 /* ── How many ────────────────────────────────────────────────────────────────────────────── */
@@ -440,16 +440,22 @@ static void tell_unknown(worker *w, const delivery *d)
 static int judge_before(worker *w, delivery *d)
 {
         broker_lease *lease = d->lease;
+        message_error error;
         int r = message_decode_kept(d->arena, lease->message.envelope,
                                     w->options.accept ? w->options.accept : MESSAGE_ACCEPT_JSON,
-                                    &d->m, &d->error);
+                                    &d->m, &error);
         if (r < 0 && r != -EBADMSG)
                 return r;
         d->view = (outcome_delivery){.lease = lease, .m = &d->m, .arrivals = &d->arrivals};
-        if (r == -EBADMSG)
-                d->view.error = &d->error;
-        else
+        if (r == -EBADMSG) {
+                message_error *kept = sj_arena_alloc(d->arena, sizeof(*kept));
+                if (!kept)
+                        return -ENOMEM;
+                *kept = error;
+                d->view.error = kept;
+        } else {
                 d->view.info = task_of(w, d->m.task);
+        }
         d->view.revoked = worker_must_not_run(w, d);
         outcome_context context = worker_context(w);
         r = outcome_before(&context, &d->view, d->arena, &d->settlement);

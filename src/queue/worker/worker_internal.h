@@ -89,7 +89,6 @@ typedef struct delivery {
         sj_arena *arena;
         broker_lease *lease;
         message m;
-        message_error error;
         outcome_delivery view; /* of the above, for outcome.h */
         worker_child *child;   /* while it is with one */
         uint32_t slot;
