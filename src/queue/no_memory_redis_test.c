@@ -157,7 +157,10 @@ static void look_around(void)
         const broker_token token = {1, 2};
         broker_rate rate = {SJ_STR("r"), 1000};
         broker_turn turn = {.rates = &rate, .n = 1};
+        const broker_delayed *delayed;
+        uint64_t more;
         SURELY(broker_queues(b, arena, &depths, soon()));
+        SURELY(broker_delayed_list(b, queue, 9, arena, &delayed, &more, soon()));
         SURELY(broker_dead_list(b, queue, SJ_STR(""), 9, arena, &dead, soon()));
         SURELY(broker_node_join(b, &node, token, SJ_MIN, soon()));
         expect_equal(SURELY(broker_nodes(b, arena, &nodes, soon())), 1);

@@ -97,6 +97,10 @@ static void bury_and_retry(broker_lease *dead, broker_lease *again)
         const broker_dead *list;
         TWICE(r, broker_dead_list(b, SJ_STR(""), SJ_STR(""), 9, arena, &list, SJ_NEVER));
         assert_int_equal(r, 1);
+        const broker_delayed *delayed;
+        uint64_t more;
+        TWICE(r, broker_delayed_list(b, queue, 9, arena, &delayed, &more, SJ_NEVER));
+        assert_true(r >= 0);
 }
 
 static void lease_three(broker_lease *leases[3])

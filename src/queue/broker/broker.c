@@ -390,6 +390,16 @@ int broker_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadlin
         return r;
 }
 
+int broker_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                        const broker_delayed **ret, uint64_t *ret_more, sj_time deadline)
+{
+        int r = broker_enter();
+        return r < 0 || n == 0
+                       ? r
+                       : CALL(b, delayed_list, queue, n < BROKER_BATCH_MAX ? n : BROKER_BATCH_MAX,
+                              arena, ret, ret_more, deadline);
+}
+
 int broker_dead_list(broker *b, sj_str queue, sj_str after, size_t n, sj_arena *arena,
                      const broker_dead **ret, sj_time deadline)
 {

@@ -61,6 +61,7 @@
 #define BROKER_RESULT_EXPIRES (24 * SJ_HOUR)
 #define BROKER_KEY_EXPIRES    (24 * SJ_HOUR)
 #define BROKER_REVOKED_KEPT   (24 * SJ_HOUR)
+#define BROKER_LIST_BYTES     ((size_t)1 << 20) /* of envelopes, in what a list of messages gives */
 
 typedef struct broker broker;
 
@@ -394,6 +395,19 @@ int broker_queues(broker *b, sj_arena *arena, const broker_depth **ret, sj_time 
  */
 int broker_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadline);
 
+typedef struct broker_delayed {
+        broker_message message;
+        sj_wall due; /* by its eta; or later, when it was given back until then */
+} broker_delayed;
+
+/*
+ * The delayed messages of the queue that are due first, n at most, and no further one when their
+ * envelopes have reached BROKER_LIST_BYTES. *ret in the arena; returns how many; *ret_more: how
+ * many others it has.
+ */
+int broker_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                        const broker_delayed **ret, uint64_t *ret_more, sj_time deadline);
+
 typedef struct broker_dead {
         broker_message message;
         sj_str reason;
@@ -549,6 +563,8 @@ typedef struct broker_class {
         int (*result_drop)(broker *b, const sj_str ids[], size_t n, sj_time deadline);
         int (*queues)(broker *b, sj_arena *arena, const broker_depth **ret, sj_time deadline);
         int (*purge)(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadline);
+        int (*delayed_list)(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                            const broker_delayed **ret, uint64_t *ret_more, sj_time deadline);
         int (*dead_list)(broker *b, sj_str queue, sj_str after, size_t n, sj_arena *arena,
                          const broker_dead **ret, sj_time deadline);
         int (*dead_retry)(broker *b, const sj_str ids[], size_t n, sj_time deadline);

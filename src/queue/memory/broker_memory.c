@@ -505,6 +505,7 @@ const broker_class broker_memory_class = {
         .result_drop = memory_result_drop,
         .queues = memory_queues,
         .purge = memory_purge,
+        .delayed_list = memory_delayed_list,
         .dead_list = memory_dead_list,
         .dead_retry = memory_dead_retry,
         .dead_drop = memory_dead_drop,

@@ -152,6 +152,59 @@ int memory_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadlin
         return r < 0 ? r : n;
 }
 
+/* ── The delayed ─────────────────────────────────────────────────────────────────────────── */
+
+static int memory_due_order(const void *a, const void *b)
+{
+        const heap_node *x = &(*(memory_task *const *)a)->due,
+                        *y = &(*(memory_task *const *)b)->due;
+        return (x->key > y->key) - (x->key < y->key);
+}
+
+static int memory_delayed_copy(sj_arena *arena, const memory_task *t, broker_delayed *ret)
+{
+        bool bad = false;
+        const broker_message *m = &t->held->message;
+        *ret = (broker_delayed){.message = *m, .due = {t->due.key}};
+        ret->message.id = memory_keep(arena, m->id, &bad);
+        ret->message.queue = memory_keep(arena, m->queue, &bad);
+        ret->message.task = memory_keep(arena, m->task, &bad);
+        ret->message.envelope = memory_keep(arena, m->envelope, &bad);
+        ret->message.key = memory_keep(arena, m->key, &bad);
+        return bad ? -ENOMEM : 0;
+}
+
+int memory_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                        const broker_delayed **ret, uint64_t *ret_more, sj_time deadline)
+{
+        (void)deadline;
+        memory_store *s = memory_of(b);
+        memory_enter(s);
+        const memory_queue *q = map_get(&s->queues, queue);
+        size_t all = q ? q->n_delayed : 0, found = 0, bytes = 0;
+        const memory_task **tasks = sj_arena_alloc(arena, (all + 1) * sizeof(memory_task *));
+        broker_delayed *delayed =
+                sj_arena_alloc(arena, ((all < n ? all : n) + 1) * sizeof(*delayed));
+        int r = tasks && delayed ? 0 : -ENOMEM;
+        if (r == 0 && all) {
+                size_t i = 0;
+                list_for_each (node, &q->delayed)
+                        tasks[i++] = container_of(node, memory_task, place);
+                qsort(tasks, all, sizeof(*tasks), memory_due_order);
+        }
+        while (r == 0 && found < all && found < n && bytes < BROKER_LIST_BYTES) {
+                bytes += tasks[found]->held->message.envelope.n;
+                r = memory_delayed_copy(arena, tasks[found], &delayed[found]);
+                found++;
+        }
+        memory_leave(s);
+        if (r < 0)
+                return r;
+        *ret = delayed;
+        *ret_more = all - found;
+        return (int)found;
+}
+
 /* ── The dead ────────────────────────────────────────────────────────────────────────────── */
 
 static int memory_dead_copy(sj_arena *arena, const memory_task *t, broker_dead *ret)

@@ -220,6 +220,8 @@ void memory_unsubscribe(broker_subscription *s);
 int memory_queues(broker *b, sj_arena *arena, const broker_depth **ret, sj_time deadline);
 int memory_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadline);
 int memory_cancel(broker *b, sj_str id, sj_time deadline);
+int memory_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                        const broker_delayed **ret, uint64_t *ret_more, sj_time deadline);
 int memory_dead_list(broker *b, sj_str queue, sj_str after, size_t n, sj_arena *arena,
                      const broker_dead **ret, sj_time deadline);
 int memory_dead_retry(broker *b, const sj_str ids[], size_t n, sj_time deadline);

@@ -305,6 +305,7 @@ const broker_class broker_redis_class = {
         .result_drop = redis_queue_result_drop,
         .queues = redis_queue_queues,
         .purge = redis_queue_purge,
+        .delayed_list = redis_queue_delayed_list,
         .dead_list = redis_queue_dead_list,
         .dead_retry = redis_queue_dead_retry,
         .dead_drop = redis_queue_dead_drop,

@@ -124,6 +124,7 @@ typedef enum redis_queue_script {
         SCRIPT_COUNT,
         SCRIPT_DEAD,
         SCRIPT_DELAY,
+        SCRIPT_DELAYED,
         SCRIPT_DEPTHS,
         SCRIPT_EXPIRED,
         SCRIPT_FORGET,
@@ -501,6 +502,8 @@ int redis_queue_store_results(redis_lane *lane, const broker_result results[], s
                               sj_time deadline);
 int redis_queue_queues(broker *b, sj_arena *arena, const broker_depth **ret, sj_time deadline);
 int redis_queue_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadline);
+int redis_queue_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                             const broker_delayed **ret, uint64_t *ret_more, sj_time deadline);
 int redis_queue_dead_list(broker *b, sj_str queue, sj_str after, size_t n, sj_arena *arena,
                           const broker_dead **ret, sj_time deadline);
 int redis_queue_dead_retry(broker *b, const sj_str ids[], size_t n, sj_time deadline);

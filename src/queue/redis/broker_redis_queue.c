@@ -143,6 +143,8 @@ typedef struct queue_args {
         sj_arena *arena;
         const broker_depth **depths;
         const broker_dead **dead;
+        const broker_delayed **delayed;
+        uint64_t *more;
         sj_str queue;
         sj_str after;
         const sj_str *ids;
@@ -471,6 +473,104 @@ int redis_queue_cancel(broker *b, sj_str id, sj_time deadline)
         (void)id;
         (void)deadline;
         return -EOPNOTSUPP;
+}
+
+/* ── The delayed ─────────────────────────────────────────────────────────────────────────── */
+
+/* What a list of them gathers, page by page. */
+typedef struct delayed {
+        broker_delayed *all;
+        size_t n;
+        size_t bytes;
+        int64_t from; /* which of those of all queues is next; -1: none */
+        int64_t held; /* that the queue has */
+        int64_t over; /* of those that were seen: due by now */
+} delayed;
+
+static int delayed_add(const redis_queue *q, const queue_args *a, delayed *d, int64_t score,
+                       sj_str text)
+{
+        redis_envelope e;
+        char reason[200];
+        char *kept = sj_arena_strndup(a->arena, text.data, text.n);
+        sj_wall due = {score - atomic_load(&q->ahead)};
+        if (!kept)
+                return -ENOMEM;
+        int r = redis_envelope_read(a->arena, (sj_str){kept, text.n}, &e, reason, sizeof(reason));
+        if (r == -EBADMSG)
+                return 0;
+        d->bytes += text.n;
+        d->over += due.us <= sj_wall_now().us;
+        if (r < 0 || due.us <= sj_wall_now().us)
+                return r;
+        d->all[d->n++] = (broker_delayed){.message = {.id = e.id,
+                                                      .queue = a->queue,
+                                                      .task = e.task,
+                                                      .envelope = {kept, text.n},
+                                                      .priority = e.priority,
+                                                      .eta = e.eta,
+                                                      .expires = e.expires,
+                                                      .max_deliveries = e.max_deliveries,
+                                                      .key = e.key,
+                                                      .key_for = e.key_for},
+                                          .due = due};
+        return 0;
+}
+
+static int delayed_page(redis_lane *lane, const queue_args *a, delayed *d)
+{
+        const redis_queue *q = lane->q;
+        const redis_reply *reply;
+        REDIS_SCRATCH(arena, lane);
+        redis_words w = redis_words_new(arena, KEY_MAX + 12);
+        redis_words_keys(&w, q);
+        for (size_t i = 0; i < q->settings.n_steps; i++)
+                redis_words_add(&w, redis_queue_step_list(q, arena, a->queue, i));
+        redis_words_arguments(&w);
+        redis_words_add_int(&w, d->from);
+        redis_words_add_int(&w, TALLY_PAGE);
+        redis_words_add_int(&w, (int64_t)(a->n - d->n));
+        redis_words_add_int(&w, (int64_t)(BROKER_LIST_BYTES - d->bytes));
+        int r = redis_lane_script(lane, SCRIPT_DELAYED, &w, &reply, a->deadline);
+        if (r < 0)
+                return r;
+        d->from = redis_reply_int(redis_reply_at(reply, 0), -1);
+        d->held = redis_reply_int(redis_reply_at(reply, 1), 0);
+        for (size_t i = 2; r == 0 && i + 1 < reply->n && d->n < a->n; i += 2) {
+                sj_str score = redis_reply_text(&reply->elements[i]);
+                r = delayed_add(q, a, d, (int64_t)strtod(score.data, NULL),
+                                redis_reply_text(&reply->elements[i + 1]));
+        }
+        return r;
+}
+
+/* Of other queues' it passes over so many at most, as what counts does. */
+static int delayed_list_in(redis_lane *lane, void *arg)
+{
+        const queue_args *a = arg;
+        delayed d = {.all = sj_arena_alloc(a->arena, (a->n + 1) * sizeof(*d.all))};
+        int r = d.all ? 0 : -ENOMEM;
+        while (r == 0 && d.from >= 0 && d.from < TALLY_MOST && d.n < a->n &&
+               d.bytes < BROKER_LIST_BYTES)
+                r = delayed_page(lane, a, &d);
+        if (r < 0)
+                return r;
+        int64_t more = d.held - d.over - (int64_t)d.n;
+        *a->delayed = d.all;
+        *a->more = more > 0 ? (uint64_t)more : 0;
+        return (int)d.n;
+}
+
+int redis_queue_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                             const broker_delayed **ret, uint64_t *ret_more, sj_time deadline)
+{
+        queue_args a = {.queue = queue,
+                        .n = n,
+                        .arena = arena,
+                        .delayed = ret,
+                        .more = ret_more,
+                        .deadline = deadline};
+        return redis_lane_call(b, delayed_list_in, &a);
 }
 
 /* ── The dead ────────────────────────────────────────────────────────────────────────────── */

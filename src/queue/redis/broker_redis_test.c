@@ -240,6 +240,42 @@ static void more_dead_than_are_counted_are_said_to_be_more(void **state)
         assert_int_equal(sj_run(see_many, NULL), 0);
 }
 
+/* Those of other queues in front of it are passed over up to a limit: then it is one more. */
+static int see_past_others(void *arg)
+{
+        (void)arg;
+        broker *b;
+        sj_arena *arena;
+        const broker_delayed *d;
+        uint64_t more = 0;
+        static const char *const others[] = {"100", "20000"};
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(open_it(NULL, NULL, &b), 0);
+        broker_message m = message_of(arena, "a", "q");
+        m.eta = (sj_wall){sj_wall_now().us + 3600000000};
+        assert_int_equal(broker_publish(b, &m, 1, NULL, soon()), 0);
+        for (int i = 0; i < 2; i++) {
+                char line[200];
+                snprintf(line, sizeof(line),
+                         "EVAL 'for i=1,ARGV[1] do redis.call(\"ZADD\",KEYS[1],i,"
+                         "string.format(\"%%x.%%x.e.other\",i,i)) end' 1 sanjab.delayed %s",
+                         others[i]);
+                redis_server_ask(server, line);
+                int n = broker_delayed_list(b, SJ_STR("q"), 5, arena, &d, &more, soon());
+                assert_int_equal(n, i == 0);
+                assert_int_equal(more, i == 1);
+        }
+        sj_arena_free(arena);
+        broker_close(b);
+        return 0;
+}
+
+static void a_delayed_message_behind_too_many_others_is_said_to_be_there(void **state)
+{
+        (void)state;
+        assert_int_equal(sj_run(see_past_others, NULL), 0);
+}
+
 static void what_is_not_understood_in_unacked_is_left_alone(void **state)
 {
         (void)state;
@@ -266,6 +302,7 @@ int main(void)
                 OWN(a_programs_priority_is_turned),
                 OWN(what_a_worker_of_celerys_has_is_seen_in_its_queue),
                 OWN(more_dead_than_are_counted_are_said_to_be_more),
+                OWN(a_delayed_message_behind_too_many_others_is_said_to_be_there),
                 OWN(what_is_not_understood_in_unacked_is_left_alone),
                 OWN(members_of_a_chord_may_come_as_they_end),
         };

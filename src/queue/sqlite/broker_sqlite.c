@@ -105,6 +105,7 @@ const broker_class broker_sqlite_class = {
         .result_drop = sqlite_queue_result_drop,
         .queues = sqlite_queue_queues,
         .purge = sqlite_queue_purge,
+        .delayed_list = sqlite_queue_delayed_list,
         .dead_list = sqlite_queue_dead_list,
         .dead_retry = sqlite_queue_dead_retry,
         .dead_drop = sqlite_queue_dead_drop,

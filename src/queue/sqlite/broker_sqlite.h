@@ -70,6 +70,8 @@ typedef enum sqlite_queue_sql {
         SQL_DELAYED,
         SQL_COUNT_WAITING,
         SQL_DEPTHS,
+        SQL_DELAYED_FIRST,
+        SQL_COUNT_DELAYED,
         SQL_DEAD_AFTER,
         SQL_DEAD_PLACE,
         SQL_FIND_DEAD,
@@ -222,6 +224,8 @@ int sqlite_queue_result_wait(broker *b, sj_str id, sj_arena *arena, broker_resul
 int sqlite_queue_result_drop(broker *b, const sj_str ids[], size_t n, sj_time deadline);
 int sqlite_queue_queues(broker *b, sj_arena *arena, const broker_depth **ret, sj_time deadline);
 int sqlite_queue_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time deadline);
+int sqlite_queue_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                              const broker_delayed **ret, uint64_t *ret_more, sj_time deadline);
 int sqlite_queue_dead_list(broker *b, sj_str queue, sj_str after, size_t n, sj_arena *arena,
                            const broker_dead **ret, sj_time deadline);
 int sqlite_queue_dead_retry(broker *b, const sj_str ids[], size_t n, sj_time deadline);

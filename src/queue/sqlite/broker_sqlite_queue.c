@@ -16,6 +16,8 @@ typedef struct queue_job {
         sj_arena *arena;
         broker_depth *depths;
         broker_dead *dead;
+        broker_delayed *delayed;
+        int64_t all;
         int64_t count;
 } queue_job;
 
@@ -237,7 +239,7 @@ int sqlite_queue_purge(broker *b, sj_str queue, uint64_t *ret_awaited, sj_time d
         return r < 0 ? r : (int)(purged < INT32_MAX ? purged : INT32_MAX);
 }
 
-/* ── The dead ────────────────────────────────────────────────────────────────────────────── */
+/* ── The delayed, and the dead ───────────────────────────────────────────────────────────── */
 
 static int sqlite_queue_read_dead(sqlite_db *db, sqlite3_stmt *s, sj_arena *arena, broker_dead *ret)
 {
@@ -264,6 +266,44 @@ static int sqlite_queue_read_dead(sqlite_db *db, sqlite3_stmt *s, sj_arena *aren
         };
         sqlite_end(body);
         return bad ? -ENOMEM : 0;
+}
+
+/* Their rows are read as those of the dead are. */
+static int sqlite_queue_run_delayed_list(sqlite_db *db, sqlite_job *job, sj_wall now)
+{
+        queue_job *j = container_of(job, queue_job, job);
+        size_t bytes = 0;
+        int r = sqlite_number(db, &j->all, SQL_COUNT_DELAYED, "is", now.us, j->queue);
+        j->delayed = sj_arena_alloc(j->arena, j->n * sizeof(*j->delayed));
+        j->count = 0;
+        if (r < 0 || !j->delayed)
+                return r < 0 ? r : -ENOMEM;
+        sqlite3_stmt *s =
+                sqlite_begin(db, SQL_DELAYED_FIRST, "isi", now.us, j->queue, (int64_t)j->n);
+        while ((r = sqlite_row(db, s)) == 1) {
+                broker_dead row;
+                r = bytes < BROKER_LIST_BYTES ? sqlite_queue_read_dead(db, s, j->arena, &row) : 1;
+                if (r != 0) {
+                        sqlite_end(s);
+                        return r < 0 ? r : 0;
+                }
+                bytes += row.message.envelope.n;
+                j->delayed[j->count++] = (broker_delayed){row.message, row.died};
+        }
+        return r;
+}
+
+int sqlite_queue_delayed_list(broker *b, sj_str queue, size_t n, sj_arena *arena,
+                              const broker_delayed **ret, uint64_t *ret_more, sj_time deadline)
+{
+        queue_job j = {.queue = queue, .n = n, .arena = arena};
+        int r = sqlite_queue_call(b, &j.job, sqlite_queue_run_delayed_list, SQLITE_JOB_READ,
+                                  deadline);
+        if (r < 0)
+                return r;
+        *ret = j.delayed;
+        *ret_more = (uint64_t)(j.all - j.count);
+        return (int)j.count;
 }
 
 /* By the moment at which they died; of those of one moment, by their rows. */

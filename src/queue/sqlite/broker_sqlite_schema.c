@@ -190,6 +190,12 @@ static const char *const sqlite_queue_statements[SQL_MAX] = {
                        " SELECT queue, CASE WHEN phase < 4 AND due <= ?1 THEN 1 ELSE phase END,"
                        " count(*), min(published) FROM " BY_DUE
                        " WHERE phase IN (2, 3, 4) AND due IS NOT NULL GROUP BY 1, 2 ORDER BY 1",
+        [SQL_DELAYED_FIRST] = "SELECT seq, id, queue, task, priority, eta, expires, max_deliveries,"
+                              " key, key_for, reason, due, deliveries, envelope FROM " BY_DUE
+                              " WHERE phase = 2 AND due > ?1 AND queue = ?2"
+                              " ORDER BY due, seq LIMIT ?3",
+        [SQL_COUNT_DELAYED] =
+                "SELECT count(*) FROM " BY_DUE " WHERE phase = 2 AND due > ?1 AND queue = ?2",
         [SQL_DEAD_AFTER] = "SELECT seq, id, queue, task, priority, eta, expires, max_deliveries,"
                            " key, key_for, reason, due, deliveries, envelope FROM " BY_DUE
                            " WHERE phase = 4 AND due >= ?1 AND (due, seq) > (?1, ?2)"
