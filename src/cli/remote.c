@@ -394,7 +394,7 @@ const command cmd_inspect = {
                  "  report                    versions and settings, for a bug report\n"
                  "  reserved                  the tasks that wait with them\n"
                  "  revoked                   the ids that they do not run\n"
-                 "  scheduled                 the tasks with an eta that wait with them\n"
+                 "  scheduled                 the tasks that wait for their time\n"
                  "  stats                     figures\n",
         .options = inspect_options,
         .run = run_inspect,

@@ -113,6 +113,24 @@ def test_what_waits_here_for_its_turn_is_scheduled():
         assert first['request']['name'] == 'multiply' and first['eta'].startswith('20'), first
 
 
+def test_what_waits_in_the_broker_for_its_time_is_scheduled():
+    with shop() as place:
+        place.worker('-A', 'tasks.c', '-n', 'w1@here', '-c', '2')
+        later = place.run('call', 'multiply', '-a', '[2, 3]', '-k', '{"x": 1}', '--countdown',
+                          '3600').expect(0).out.strip()
+        place.run('call', 'multiply', '-a', '[1, 1]', '-q', 'other', '--countdown',
+                  '3600').expect(0)
+        [one] = ask(place, 'scheduled')['w1@here']
+        request = one['request']
+        assert (request['id'], request['name'], request['args'], request['kwargs']) == \
+            (later, 'multiply', [2, 3], {'x': 1}), one
+        assert request['time_start'] is None and request['worker_pid'] is None, one
+        assert not request['acknowledged'] and one['eta'].startswith('20'), one
+        place.run('inspect', 'scheduled').expect(0, 'ETA', later)
+        place.run('control', 'add_consumer', 'other').expect(0)
+        assert len(ask(place, 'scheduled')['w1@here']) == 2
+
+
 def test_a_worker_is_told():
     with shop() as place:
         worker = place.worker('-A', 'tasks.c', '-n', 'w1@here', '-c', '2')

@@ -170,6 +170,42 @@ print(json.dumps([task, {name: getattr(i, name)()['c@here'] for name in (
         assert json.loads(place.celery('inspect', 'stats', '-j'))['c@here']['pid'] == stats['pid']
 
 
+# The same two tasks, each sent to one worker: but for what is the worker's own both say the same.
+def test_scheduled_tasks_look_as_with_celery():
+    with Place('c', 'p') as place:
+        ours, theirs, many = place.python("""
+import datetime
+from kombu.utils.json import loads
+def scheduled(node):
+    found = app.control.inspect(destination=[node], limit=1, timeout=30).scheduled()
+    return found and found[node]
+eta = datetime.datetime(2099, 1, 2, 3, 4, 5, 678, tzinfo=datetime.timezone.utc)
+for name, queue in ('c.nap', 'celery'), ('p.nap', 'python'):
+    app.send_task(name, [60], {'a': 'b'}, queue=queue, eta=eta, task_id='the id')
+for _ in range(100):
+    theirs = scheduled('p@here')
+    if theirs:
+        break
+ours = scheduled('c@here')
+for i in range(1005):
+    app.send_task('c.nap', [i], countdown=3600 + i)
+print(json.dumps([ours, theirs, scheduled('c@here')]))
+""")
+        assert len(ours) == 1 and len(theirs) == 1, (ours, theirs)
+        for answer in ours, theirs:
+            for name in 'name', 'type', 'hostname':
+                answer[0]['request'].pop(name)
+            answer[0]['request']['delivery_info'].pop('routing_key')
+            answer[0].pop('priority')  # Celery's is that of its timer's entries
+        assert ours == theirs, (ours, theirs)
+        assert len(many) == 1001 and [x['request']['args'] for x in many[:1000]] == \
+            [[i] for i in range(1000)]
+        assert many[1000]['request']['name'] == 'and 6 more', many[1000]
+        assert many[1000].keys() == many[0].keys()
+        assert many[1000]['request'].keys() == many[0]['request'].keys()
+        assert many[0]['request']['id'] in place.celery('inspect', 'scheduled', '-d', 'c@here')
+
+
 def test_celery_control_steers_our_worker():
     with Place('c') as place:
         assert 'pool will grow' in place.celery('control', 'pool_grow', '1')

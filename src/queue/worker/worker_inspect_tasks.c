@@ -2,14 +2,17 @@
 /*
  * What a worker answers about tasks: those that it has, and those that it knows.
  *
- * "scheduled" has those alone that wait here for their turn by a limit of the whole fleet: a task
- * with an eta waits in the broker, not with a worker.
+ * "scheduled" has those that wait here for their turn by a limit of the whole fleet, and those that
+ * wait in the broker for their time, of the worker's queues: with Celery each of these is with one
+ * worker; here it is nobody's yet, so that each worker that takes from its queue names it.
  */
 #include "queue/worker/worker_inspect.h"
 
 #include "base/buf.h"
 #include "base/iso8601.h"
 #include "codec/json_named.h"
+
+#include <stdio.h>
 
 /* ── Tasks that it has ───────────────────────────────────────────────────────────────────── */
 
@@ -33,24 +36,33 @@ static void write_start(sj_json_writer *out, const delivery *d, bool active)
         sj_json_write_double(out, (double)os_wall().us / 1e6 - (double)ran / 1e9);
 }
 
-static void write_task(sj_json_writer *out, const worker *w, const delivery *d)
+/* A message, and the delivery if it is with us. */
+static void write_request(sj_json_writer *out, const worker *w, const message *m, const delivery *d)
 {
-        bool active = state_of(w, d) == HELD_ACTIVE;
+        bool active = d && state_of(w, d) == HELD_ACTIVE;
         sj_json_write_object_begin(out);
-        json_named_text(out, "id", d->lease->message.id);
-        json_named_text(out, "name", d->m.task);
-        json_named_value(out, "args", d->m.args);
-        json_named_value(out, "kwargs", d->m.kwargs);
-        json_named_text(out, "type", d->m.task);
+        json_named_text(out, "id", m->id);
+        json_named_text(out, "name", m->task);
+        if (m->args) {
+                json_named_value(out, "args", m->args);
+                json_named_value(out, "kwargs", m->kwargs);
+        } else {
+                sj_json_write_name(out, "args");
+                sj_json_write_array_begin(out);
+                sj_json_write_array_end(out);
+                json_named_object(out, "kwargs");
+                sj_json_write_object_end(out);
+        }
+        json_named_text(out, "type", m->task);
         json_named_text(out, "hostname", sj_str_of(w->options.name));
         write_start(out, d, active);
-        json_named_bool(out, "acknowledged", d->acked);
+        json_named_bool(out, "acknowledged", d && d->acked);
         json_named_object(out, "delivery_info");
-        json_named_text(out, "exchange", d->m.exchange);
-        json_named_text(out, "routing_key", d->m.routing_key);
-        json_named_int(out, "priority", d->m.priority);
+        json_named_text(out, "exchange", m->exchange);
+        json_named_text(out, "routing_key", m->routing_key);
+        json_named_int(out, "priority", m->priority);
         sj_json_write_name(out, "redelivered");
-        if (d->m.redelivered || d->lease->deliveries > 1)
+        if (m->redelivered || (d && d->lease->deliveries > 1))
                 sj_json_write_bool(out, true);
         else
                 sj_json_write_null(out);
@@ -61,6 +73,13 @@ static void write_task(sj_json_writer *out, const worker *w, const delivery *d)
         else
                 sj_json_write_null(out);
         sj_json_write_object_end(out);
+}
+
+static void write_task(sj_json_writer *out, const worker *w, const delivery *d)
+{
+        message m = d->m;
+        m.id = d->lease->message.id;
+        write_request(out, w, &m, d);
 }
 
 static int say_tasks(control_turn *turn, held_state state)
@@ -85,27 +104,91 @@ int worker_inspect_reserved(control_turn *turn)
         return say_tasks(turn, HELD_RESERVED);
 }
 
-/* Those whose turn by a limit of the fleet is known; the others wait in the broker. */
-int worker_inspect_scheduled(control_turn *turn)
+/* The moment as text, or null. */
+static void write_scheduled(control_turn *turn, sj_wall eta, const message *m, const delivery *d)
 {
         sj_json_writer *out = turn->out;
-        sj_json_write_array_begin(out);
+        char text[ISO8601_LENGTH + 1];
+        sj_json_write_object_begin(out);
+        sj_json_write_name(out, "eta");
+        if (eta.us && iso8601_format(eta, text) >= 0)
+                sj_json_write_string(out, sj_str_of(text));
+        else
+                sj_json_write_null(out);
+        json_named_int(out, "priority", m->priority);
+        sj_json_write_name(out, "request");
+        write_request(out, turn->w, m, d);
+        sj_json_write_object_end(out);
+}
+
+/* Those whose turn by a limit of the fleet is known. */
+static void say_turns(control_turn *turn)
+{
         list_for_each (node, &turn->w->held) {
                 const delivery *d = container_of(node, delivery, held);
-                char text[ISO8601_LENGTH + 1];
                 const sj_wall eta = {os_wall().us + (d->turn - sj_now()) / 1000};
-                if (!d->view.info || d->ended || !d->waits_fleet || !d->turn ||
-                    iso8601_format(eta, text) < 0)
-                        continue;
-                sj_json_write_object_begin(out);
-                json_named_text(out, "eta", sj_str_of(text));
-                json_named_int(out, "priority", d->m.priority);
-                sj_json_write_name(out, "request");
-                write_task(out, turn->w, d);
-                sj_json_write_object_end(out);
+                if (d->view.info && !d->ended && d->waits_fleet && d->turn)
+                        write_scheduled(turn, eta, &d->m, d);
         }
-        sj_json_write_array_end(out);
+}
+
+/* How many delayed messages of a queue an answer has, and how long the broker is waited for. */
+enum { SCHEDULED_MOST = 1000 };
+#define SCHEDULED_LIMIT (5 * SJ_SEC)
+
+/* What cannot be read, or is not accepted, has its facts alone. */
+static int say_delayed_one(control_turn *turn, const broker_delayed *d)
+{
+        const unsigned accept = turn->w->options.accept;
+        const broker_message *b = &d->message;
+        message m;
+        message_error error;
+        int r = message_decode_accepting(turn->arena, b->envelope,
+                                         accept ? accept : MESSAGE_ACCEPT_JSON, &m, &error);
+        if (r < 0 && r != -EBADMSG)
+                return r;
+        if (r < 0)
+                m = (message){.task = b->task, .priority = b->priority, .routing_key = b->queue};
+        m.id = b->id;
+        write_scheduled(turn, m.eta.us > d->due.us ? m.eta : d->due, &m, NULL);
         return 0;
+}
+
+/* Those that were left off are said to be so in an entry of the same shape, since all read that. */
+static void say_left_off(control_turn *turn, sj_str queue, uint64_t more)
+{
+        char text[64];
+        int n = snprintf(text, sizeof(text), "and %llu more", (unsigned long long)more);
+        const message m = {.task = {text, (size_t)n}, .routing_key = queue};
+        write_scheduled(turn, (sj_wall){0}, &m, NULL);
+}
+
+static int say_delayed(control_turn *turn, sj_str queue)
+{
+        const broker_delayed *all = NULL;
+        uint64_t more = 0;
+        int n = broker_delayed_list(turn->w->options.broker, queue, SCHEDULED_MOST, turn->arena,
+                                    &all, &more, sj_after(SCHEDULED_LIMIT));
+        int r = n;
+        for (int i = 0; r >= 0 && i < n; i++)
+                r = say_delayed_one(turn, &all[i]);
+        if (r >= 0 && more > 0)
+                say_left_off(turn, queue, more);
+        return r < 0 ? r : 0;
+}
+
+int worker_inspect_scheduled(control_turn *turn)
+{
+        const sj_str *queues;
+        int r = 0;
+        sj_json_write_array_begin(turn->out);
+        say_turns(turn);
+        size_t n = worker_queues(turn->w, &queues);
+        for (size_t i = 0; r == 0 && broker_can(turn->w->options.broker, BROKER_DELAYED) && i < n;
+             i++)
+                r = say_delayed(turn, queues[i]);
+        sj_json_write_array_end(turn->out);
+        return r;
 }
 
 static bool is_among(sj_str id, const sj_str ids[], int n)
