@@ -174,22 +174,22 @@ print(json.dumps([task, {name: getattr(i, name)()['c@here'] for name in (
 def test_scheduled_tasks_look_as_with_celery():
     with Place('c', 'p') as place:
         ours, theirs, many = place.python("""
-import datetime
-from kombu.utils.json import loads
-def scheduled(node):
-    found = app.control.inspect(destination=[node], limit=1, timeout=30).scheduled()
-    return found and found[node]
+import datetime, time
+def scheduled(node, enough):
+    for _ in range(200):
+        found = app.control.inspect(destination=[node], limit=1, timeout=30).scheduled()[node]
+        if enough(found):
+            break
+        time.sleep(0.1)
+    return found
 eta = datetime.datetime(2099, 1, 2, 3, 4, 5, 678, tzinfo=datetime.timezone.utc)
 for name, queue in ('c.nap', 'celery'), ('p.nap', 'python'):
     app.send_task(name, [60], {'a': 'b'}, queue=queue, eta=eta, task_id='the id')
-for _ in range(100):
-    theirs = scheduled('p@here')
-    if theirs:
-        break
-ours = scheduled('c@here')
+ours, theirs = scheduled('c@here', len), scheduled('p@here', len)
 for i in range(1005):
     app.send_task('c.nap', [i], countdown=3600 + i)
-print(json.dumps([ours, theirs, scheduled('c@here')]))
+print(json.dumps([ours, theirs, scheduled(
+    'c@here', lambda found: found[-1]['request']['name'] == 'and 6 more')]))
 """)
         assert len(ours) == 1 and len(theirs) == 1, (ours, theirs)
         for answer in ours, theirs:
