@@ -23,6 +23,19 @@ extern "C" {
 SJ_PUBLIC void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg);
 
 /*
+ * For sj_fiber_each: one fiber; how deep it is owned, 0 by the loop itself. It must not wait, nor
+ * spawn into a scope; to cancel is allowed. Anything but 0 ends the walk.
+ */
+typedef int sj_fiber_visit(sj_fiber *f, unsigned depth, void *arg);
+
+/*
+ * Calls visit for each fiber of this thread's loop that has not ended, the calling one too, each
+ * before those that it owns. A fiber that was spawned without a handle is known only during the
+ * call. Returns 0, or what visit returned; -EPERM: no loop runs on this thread.
+ */
+SJ_PUBLIC int sj_fiber_each(sj_fiber_visit *visit, void *arg);
+
+/*
  * What a loop has done since it began, and what it has now. "Most" is the highest that there was:
  * of fibers exactly; of what is ready, timers and descriptors as seen at the end of each turn.
  */

@@ -264,6 +264,8 @@ static inline int sj_sleep(sj_time duration)
 SJ_PUBLIC sj_fiber *sj_fiber_self(void);
 /* The name that it was spawned with. */
 SJ_PUBLIC const char *sj_fiber_name(const sj_fiber *f);
+/* Where it was spawned: "file:line". */
+SJ_PUBLIC const char *sj_fiber_where(const sj_fiber *f);
 
 /* ── Values of a fiber's own ─────────────────────────────────────────────────────────────── */
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The counters of a loop, against what the test itself has counted. */
+/*
+ * The counters of a loop, against what the test itself has counted, and the walk over its fibers.
+ */
 #include "fiber/sim_unit.h"
 
 #include <sanjab/debug.h>
@@ -117,17 +119,91 @@ static int posts_are_counted_and_may_read_them(void *arg)
         return 0;
 }
 
-#define TESTS(X)                              \
-        X(fibers_are_counted_now_and_at_most) \
-        X(who_is_ready_is_counted_exactly)    \
-        X(timers_are_counted_now_and_at_most) \
-        X(posts_are_counted_and_may_read_them)
+typedef struct walk {
+        sj_fiber *self, *child, *ended;
+        unsigned seen, deepest;
+        bool saw_self, saw_child;
+} walk;
+
+static int look(sj_fiber *f, unsigned depth, void *arg)
+{
+        walk *w = arg;
+        w->seen++;
+        if (depth > w->deepest)
+                w->deepest = depth;
+        expect(f != w->ended);
+        w->saw_self |= f == w->self && depth == 0;
+        w->saw_child |= f == w->child && depth == 1 && w->saw_self;
+        expect(strstr(sj_fiber_where(f), "counters_test.c:") || depth == 0);
+        return 0;
+}
+
+static int stop_at_the_child(sj_fiber *f, unsigned depth, void *arg)
+{
+        (void)depth;
+        walk *w = arg;
+        w->seen++;
+        sj_cancel(f);
+        return f == w->child ? 17 : 0;
+}
+
+static int sleeps_for_an_hour(void *arg)
+{
+        (void)arg;
+        return sj_sleep(SJ_HOUR);
+}
+
+static int owns_one(void *arg)
+{
+        SJ_SCOPE(s, SJ_NEVER, 0);
+        expect_equal(sj_spawn(s, sleeps_for_an_hour, arg, NULL), 0);
+        return sj_scope_join(s);
+}
+
+static int ends(void *arg)
+{
+        (void)arg;
+        return 0;
+}
+
+static int a_walk_meets_each_fiber_that_lives_before_those_it_owns(void *arg)
+{
+        (void)arg;
+        walk w = {.self = sj_fiber_self()};
+        SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+        expect_equal(sj_spawn(s, ends, NULL, &w.ended), 0);
+        expect_equal(sj_join(w.ended, SJ_NEVER), 0);
+        expect_equal(sj_spawn(s, owns_one, NULL, &w.child), 0);
+        expect_equal(sj_fiber_each(look, &w), 0);
+        expect(w.seen == 2 && w.saw_self && w.saw_child && w.deepest == 1);
+        while (w.deepest < 2) {
+                w.seen = 0;
+                expect_equal(sj_fiber_each(look, &w), 0);
+                expect_equal(sj_yield(), 0);
+        }
+        expect_equal(w.seen, 3);
+        w.seen = 0;
+        w.self = NULL;
+        SJ_SCOPE(shield, sj_after(SJ_HOUR), SJ_SHIELD);
+        expect_equal(sj_fiber_each(stop_at_the_child, &w), 17);
+        expect_equal(w.seen, 2);
+        expect_equal(sj_join(w.child, SJ_NEVER), -ECANCELED);
+        return 0;
+}
+
+#define TESTS(X)                               \
+        X(fibers_are_counted_now_and_at_most)  \
+        X(who_is_ready_is_counted_exactly)     \
+        X(timers_are_counted_now_and_at_most)  \
+        X(posts_are_counted_and_may_read_them) \
+        X(a_walk_meets_each_fiber_that_lives_before_those_it_owns)
 
 TESTS(SIM_UNIT_DEFINE)
 
 static void without_a_loop_there_are_none(void **state)
 {
         (void)state;
+        assert_int_equal(sj_fiber_each(look, NULL), -EPERM);
         sj_counters c = {.switches = 7};
         assert_int_equal(sj_counters_read(&c), -EPERM);
         assert_int_equal(c.switches, 7);

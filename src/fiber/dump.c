@@ -60,7 +60,7 @@ static void print_calls(const output *out, int depth, const sj_fiber *f)
 
 static void print_fiber(const output *out, int depth, const sj_fiber *f, sj_time now)
 {
-        print(out, "%*sfiber \"%s\" (%s)%s: ", depth, "", sj_fiber_name(f), f->where,
+        print(out, "%*sfiber \"%s\" (%s)%s: ", depth, "", sj_fiber_name(f), sj_fiber_where(f),
               fiber_is_cancelled(f) ? " cancelled" : "");
         if (f->has_ended) {
                 print(out, "ended with %d\n", f->result);
@@ -138,4 +138,16 @@ void sj_dump(void (*write)(void *arg, const char *text, size_t n), void *arg)
                 count++;
         }
         print(&out, "%zu fiber%s\n", count, count == 1 ? "" : "s");
+}
+
+int sj_fiber_each(sj_fiber_visit *visit, void *arg)
+{
+        const fiber_loop *fl = fiber_loop_of_thread;
+        if (!fl)
+                return -EPERM;
+        int depth = 0, r = 0;
+        for (sj_fiber *f = fiber_tree_first(fl); f && r == 0; f = fiber_tree_next(f, &depth))
+                if (!f->has_ended)
+                        r = visit(f, (unsigned)(depth / INDENT), arg);
+        return r;
 }

@@ -272,6 +272,11 @@ const char *sj_fiber_name(const sj_fiber *f)
         return atomic_load_explicit(&f->name, memory_order_relaxed);
 }
 
+const char *sj_fiber_where(const sj_fiber *f)
+{
+        return atomic_load_explicit(&f->where, memory_order_relaxed);
+}
+
 bool sj_fiber_done(const sj_fiber *f, int *ret_result)
 {
         if (!f->has_ended)
