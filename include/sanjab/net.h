@@ -302,6 +302,14 @@ typedef struct sj_listener sj_listener;
 SJ_PUBLIC int sj_tcp_listen(const char *host, uint16_t port, int backlog, sj_listener **ret);
 
 /*
+ * As sj_tcp_listen, and others of the same user may listen there in the same way, in this process
+ * or another: each connection goes to one of them, as the kernel chooses. So each of several loops
+ * (sj_run_threads) accepts for itself; the port that one of them took for port 0 is that of the
+ * others. Who waits in the queue of one that is closed is broken off.
+ */
+SJ_PUBLIC int sj_tcp_listen_shared(const char *host, uint16_t port, int backlog, sj_listener **ret);
+
+/*
  * Listens on a Unix socket at the path ('@': abstract). A socket file that is left over from a
  * program that has ended is replaced; the file is removed on close, if it is still ours.
  * -EADDRINUSE somebody listens there, or the path is something other than a socket; -ENAMETOOLONG;

@@ -32,7 +32,7 @@ struct sj_listener {
         struct unix_name name;
 };
 
-static int open_listener(const sj_address *address, int backlog, sj_listener *l)
+static int open_listener(const sj_address *address, int backlog, bool shared, sj_listener *l)
 {
         int r = os_socket(address_family(address), SOCK_STREAM);
         if (r < 0)
@@ -44,6 +44,11 @@ static int open_listener(const sj_address *address, int backlog, sj_listener *l)
                 if (r < 0)
                         return r;
         }
+        if (shared) {
+                r = os_set_option(l->socket.fd, SOL_SOCKET, SO_REUSEPORT, 1);
+                if (r < 0)
+                        return r;
+        }
         if (l->family == AF_INET6)
                 (void)os_set_option(l->socket.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
         r = os_bind(l->socket.fd, address_any(address), address->n);
@@ -52,13 +57,13 @@ static int open_listener(const sj_address *address, int backlog, sj_listener *l)
         return os_listen(l->socket.fd, backlog > 0 ? backlog : SOMAXCONN);
 }
 
-static int listen_at(const sj_address *address, int backlog, sj_listener **ret)
+static int listen_at(const sj_address *address, int backlog, bool shared, sj_listener **ret)
 {
         sj_listener *l = malloc(sizeof(*l));
         if (!l)
                 return -ENOMEM;
         *l = (sj_listener){.socket.fd = -1, .reserve = -1};
-        int r = open_listener(address, backlog, l);
+        int r = open_listener(address, backlog, shared, l);
         if (r < 0) {
                 sj_listener_close(l);
                 return r;
@@ -68,26 +73,36 @@ static int listen_at(const sj_address *address, int backlog, sj_listener **ret)
         return 0;
 }
 
-static int listen_everywhere(uint16_t port, int backlog, sj_listener **ret)
+static int listen_everywhere(uint16_t port, int backlog, bool shared, sj_listener **ret)
 {
         sj_address all = address_of_bytes(AF_INET6, &in6addr_any, port);
-        int r = listen_at(&all, backlog, ret);
+        int r = listen_at(&all, backlog, shared, ret);
         if (r != -EAFNOSUPPORT && r != -EADDRNOTAVAIL)
                 return r;
         /* A machine without IPv6. */
         all = address_of_bytes(AF_INET, &(struct in_addr){htonl(INADDR_ANY)}, port);
-        return listen_at(&all, backlog, ret);
+        return listen_at(&all, backlog, shared, ret);
+}
+
+static int tcp_listen(const char *host, uint16_t port, int backlog, bool shared, sj_listener **ret)
+{
+        sj_address address;
+        if (!host)
+                return listen_everywhere(port, backlog, shared, ret);
+        if (strcmp(host, "localhost") == 0)
+                host = "127.0.0.1";
+        int r = sj_address_parse(host, port, &address);
+        return r < 0 ? r : listen_at(&address, backlog, shared, ret);
 }
 
 int sj_tcp_listen(const char *host, uint16_t port, int backlog, sj_listener **ret)
 {
-        sj_address address;
-        if (!host)
-                return listen_everywhere(port, backlog, ret);
-        if (strcmp(host, "localhost") == 0)
-                host = "127.0.0.1";
-        int r = sj_address_parse(host, port, &address);
-        return r < 0 ? r : listen_at(&address, backlog, ret);
+        return tcp_listen(host, port, backlog, false, ret);
+}
+
+int sj_tcp_listen_shared(const char *host, uint16_t port, int backlog, sj_listener **ret)
+{
+        return tcp_listen(host, port, backlog, true, ret);
 }
 
 int sj_unix_listen(const char *path, int backlog, sj_listener **ret)
@@ -97,11 +112,11 @@ int sj_unix_listen(const char *path, int backlog, sj_listener **ret)
         if (r < 0)
                 return r;
         sj_listener *l;
-        r = listen_at(&address, backlog, &l);
+        r = listen_at(&address, backlog, false, &l);
         if (r < 0) {
                 r = unix_name_clear(path, &address, SOCK_STREAM, r);
                 if (r >= 0)
-                        r = listen_at(&address, backlog, &l);
+                        r = listen_at(&address, backlog, false, &l);
         }
         if (r < 0)
                 return r;

@@ -417,6 +417,58 @@ static void no_attempt_is_left_behind_when_connections_fail(void **state)
         each_rough_world(rough_connects);
 }
 
+/* ── Several on one port ─────────────────────────────────────────────────────────────────── */
+
+enum { SHARERS = 2, GUESTS = 20 };
+
+static int accept_for_ever(void *arg)
+{
+        for (;;) {
+                sj_stream *s;
+                int r = sj_accept(arg, &s, SJ_NEVER);
+                if (r < 0)
+                        return r;
+                CHECK_INT(sj_write(s, "x", 1, SJ_NEVER), 0);
+                sj_stream_close(s);
+        }
+}
+
+static int share_a_port(void *arg)
+{
+        (void)arg;
+        sj_listener *l[SHARERS], *other, *third;
+        CHECK_INT(sj_tcp_listen_shared("127.0.0.1", 0, 0, &l[0]), 0);
+        uint16_t port = sj_listener_port(l[0]);
+        CHECK_INT(sj_tcp_listen_shared("127.0.0.1", port, 0, &l[1]), 0);
+        CHECK_INT(sj_tcp_listen("127.0.0.1", port, 0, &other), -EADDRINUSE);
+        CHECK_INT(sj_tcp_listen("127.0.0.1", 0, 0, &other), 0);
+        CHECK_INT(sj_tcp_listen_shared("127.0.0.1", sj_listener_port(other), 0, &third),
+                  -EADDRINUSE);
+        sj_listener_close(other);
+        {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                for (int i = 0; i < SHARERS; i++)
+                        CHECK_INT(sj_spawn(s, accept_for_ever, l[i], NULL), 0);
+                for (int i = 0; i < GUESTS; i++) {
+                        sj_stream *guest;
+                        char byte = 0;
+                        CHECK_INT(sj_tcp_connect("127.0.0.1", port, &guest, SJ_NEVER), 0);
+                        CHECK_INT(sj_read_exactly(guest, &byte, 1, SJ_NEVER), 0);
+                        CHECK_INT(byte, 'x');
+                        sj_stream_close(guest);
+                }
+        }
+        for (int i = 0; i < SHARERS; i++)
+                sj_listener_close(l[i]);
+        return 0;
+}
+
+static void several_listeners_share_a_port_when_all_of_them_say_so(void **state)
+{
+        (void)state;
+        each_world(share_a_port);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -430,6 +482,7 @@ int main(void)
                 cmocka_unit_test(a_unix_stream_tells_whose_its_other_end_is),
                 cmocka_unit_test(of_several_addresses_the_first_that_answers_is_taken),
                 cmocka_unit_test(no_attempt_is_left_behind_when_connections_fail),
+                cmocka_unit_test(several_listeners_share_a_port_when_all_of_them_say_so),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
