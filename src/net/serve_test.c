@@ -284,6 +284,36 @@ static void who_runs_beyond_the_drain_limit_is_cancelled(void **state)
         world_seeds_share = 1;
 }
 
+/* The stop of the loop cancels the server, not those that it serves. */
+static int stopped(void *arg)
+{
+        (void)arg;
+        shop p = {.handler = slow_echo};
+        char byte = 'x';
+        SJ_SCOPE(scope, SJ_NEVER, SJ_COLLECT);
+        open_shop(&p, scope);
+        sj_stream *s = enter(&p);
+        CHECK_INT(sj_write(s, &byte, 1, SJ_NEVER), 0);
+        while (p.now == 0)
+                CHECK_INT(sj_sleep(SJ_MS), 0);
+        sj_loop_stop(sj_loop_current());
+        CHECK_INT(sj_sleep(SJ_HOUR), -ECANCELED);
+        CHECK_INT(sj_cancel_reason(), SJ_BY_STOP);
+        SJ_SCOPE(client, sj_after(SJ_HOUR), SJ_SHIELD);
+        (void)client;
+        CHECK_INT(sj_read(s, &byte, 1, SJ_NEVER), 1);
+        CHECK_INT(close_shop(&p), -ECANCELED);
+        CHECK_INT(p.cancelled, 0);
+        sj_stream_close(s);
+        return 0;
+}
+
+static void a_server_drains_when_its_loop_is_stopped(void **state)
+{
+        (void)state;
+        each_quiet_world(stopped);
+}
+
 /* ── Clients that break off ──────────────────────────────────────────────────────────────── */
 
 static int rough_visit(void *arg)
@@ -337,6 +367,7 @@ int main(void)
                 cmocka_unit_test(a_connection_that_rests_for_too_long_is_closed),
                 cmocka_unit_test(who_runs_when_the_server_ends_may_end_in_peace),
                 cmocka_unit_test(who_runs_beyond_the_drain_limit_is_cancelled),
+                cmocka_unit_test(a_server_drains_when_its_loop_is_stopped),
                 cmocka_unit_test(nothing_is_left_of_connections_that_break),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
