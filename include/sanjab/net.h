@@ -443,15 +443,44 @@ SJ_PUBLIC int sj_serve(sj_listener *listener, sj_serve_handler *handler, void *a
  */
 typedef struct sj_tls sj_tls;
 
+/* Whether a server asks its clients for certificates. */
+typedef enum sj_tls_ask {
+        SJ_TLS_ASK_NOBODY,
+        SJ_TLS_ASK,     /* a client may have none, but not a bad one */
+        SJ_TLS_REQUIRE, /* each must have one */
+} sj_tls_ask;
+
+/* A server's certificate for a name that its clients ask for (SNI, RFC 6066 §3). */
+typedef struct sj_tls_name {
+        const char *name; /* "example.org", or "*.example.org": one label more; NULL: the end */
+        const char *certificate_file;
+        const char *key_file;
+} sj_tls_name;
+
 typedef struct sj_tls_options {
         /* A file of certificates (PEM) to trust instead of the system's. */
         const char *ca_file;
-        /* Our own certificate with its chain, and its key (PEM). A server needs them. */
+        /*
+         * Our own certificate with its chain, and its key (PEM). A server needs them, and shows
+         * them to who asks for no name or for none of `names`. A client shows them if it is asked.
+         */
         const char *certificate_file;
         const char *key_file;
         /* The protocols for ALPN (RFC 7301) in the order of liking, ended by NULL; NULL: none. */
         const char *const *alpn;
-        /* A client: anyone is believed to be the peer. A server never asks for a certificate. */
+        /* Further certificates of a server, by name; NULL: none. */
+        const sj_tls_name *names;
+        /* What a server asks of its clients; ca_file says whose certificates are accepted. */
+        sj_tls_ask clients;
+        /*
+         * No connection goes on where an earlier one ended. Else a client keeps the sessions that
+         * servers give it, the newest 64, and resumes one with the peer of the same name, which
+         * saves the certificates and half of the computing; a server's are in its tickets, under
+         * keys that only these settings have, for two hours. Never longer than the certificate
+         * that they rest on; and nothing is sent before the handshake is done (no early data).
+         */
+        bool no_resumption;
+        /* A client: anyone is believed to be the peer. */
         bool insecure;
 } sj_tls_options;
 
@@ -460,8 +489,9 @@ typedef struct sj_tls_options {
  * which may be freed while streams that were made with it live on. why (may be NULL, else of
  * SJ_TLS_WHY_MAX bytes) is a sentence when it fails.
  * -ENOENT, -EACCES a file cannot be read; -EBADMSG there is no certificate or key in it, or they
- * do not belong together; -EINVAL alpn; -ENOMEM; -EOPNOTSUPP built without TLS, or
- * OpenSSL is not installed: it is loaded by the first call, not when the program starts.
+ * do not belong together; -EINVAL alpn, a certificate without its key, names without a usual one,
+ * clients without ca_file; -ENOMEM; -EOPNOTSUPP built without TLS, or OpenSSL is not installed: it
+ * is loaded by the first call, not when the program starts.
  */
 SJ_PUBLIC int sj_tls_new(const sj_tls_options *options, sj_tls **ret, char *why);
 /* NULL is allowed. */
@@ -479,12 +509,30 @@ SJ_PUBLIC void sj_tls_free(sj_tls *tls);
 SJ_PUBLIC int sj_tls_connect(const sj_tls *tls, sj_stream *below, const char *name, sj_stream **ret,
                              char *why, sj_time deadline);
 
-/* As sj_tls_connect, as server. -EINVAL: the settings have no certificate. */
+/*
+ * As sj_tls_connect, as server. -EKEYREJECTED: the client's certificate, or that it has none. In
+ * TLS 1.3 the client hears of that when it reads, as -EPROTO. -EINVAL: the settings have no
+ * certificate.
+ */
 SJ_PUBLIC int sj_tls_accept(const sj_tls *tls, sj_stream *below, sj_stream **ret, char *why,
                             sj_time deadline);
 
 /* The protocol that ALPN has agreed on, or the empty string; also of a stream that is not TLS. */
 SJ_PUBLIC const char *sj_tls_protocol(const sj_stream *s);
+
+/* The host name that the client has asked for (SNI), or the empty string; likewise. */
+SJ_PUBLIC const char *sj_tls_server_name(const sj_stream *s);
+
+/*
+ * Who the peer is by the certificate that it has shown and that was verified, in this connection or
+ * the one that it resumes: its subject, as "CN=alice,O=Example" (RFC 4514). 0; -ENODATA it has
+ * shown none, or nobody has verified it (insecure); -EMSGSIZE it does not fit, with its NUL;
+ * -EOPNOTSUPP not TLS; -ENOMEM.
+ */
+SJ_PUBLIC int sj_tls_peer_name(const sj_stream *s, char *ret, size_t size);
+
+/* Whether it goes on where an earlier connection ended; false of a stream that is not TLS. */
+SJ_PUBLIC bool sj_tls_resumed(const sj_stream *s);
 
 #ifdef __cplusplus
 }

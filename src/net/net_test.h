@@ -53,6 +53,9 @@ void each_rough_world(sj_fn *behaviour);
 /* From now on, no more than n further descriptors can be made; SIZE_MAX: as many as wanted. */
 void world_limit_descriptors(size_t n);
 
+/* Sets the wall clock; false: it is everybody's, and stays. */
+bool world_set_wall(sj_wall when);
+
 /* A draw below n, of the seed. */
 size_t world_draw(size_t n);
 

@@ -62,6 +62,12 @@ void world_limit_descriptors(size_t n)
         sim_fail_descriptors_after(n);
 }
 
+bool world_set_wall(sj_wall when)
+{
+        sim_set_wall(when);
+        return true;
+}
+
 size_t world_draw(size_t n)
 {
         return (size_t)sim_draw(n);

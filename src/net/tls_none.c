@@ -44,3 +44,23 @@ const char *sj_tls_protocol(const sj_stream *s)
         (void)s;
         return "";
 }
+
+const char *sj_tls_server_name(const sj_stream *s)
+{
+        (void)s;
+        return "";
+}
+
+bool sj_tls_resumed(const sj_stream *s)
+{
+        (void)s;
+        return false;
+}
+
+int sj_tls_peer_name(const sj_stream *s, char *ret, size_t size)
+{
+        (void)s;
+        (void)ret;
+        (void)size;
+        return -EOPNOTSUPP;
+}

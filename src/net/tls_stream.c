@@ -36,7 +36,9 @@ enum {
 struct tls_stream {
         sj_stream base;
         sj_stream *below;
+        sj_tls *tls;
         SSL *ssl;
+        char *name; /* a client's: whom it has verified; NULL: nothing is to be resumed */
         struct tls_ways ways;
         sj_lock out_lock;
         bool failed; /* OpenSSL allows nothing more, not even a farewell */
@@ -191,6 +193,8 @@ static void tls_free(struct tls_stream *t)
 {
         SSL_free(t->ssl);
         tls_ways_fini(&t->ways);
+        sj_tls_free(t->tls);
+        free(t->name);
         free(t);
 }
 
@@ -226,6 +230,12 @@ static const struct stream_kind kind = {
         .peer = tls_peer,
 };
 
+static void verify_at_this_time(SSL *ssl, int mode)
+{
+        X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), (time_t)(sj_wall_now().us / 1000000));
+        SSL_set_verify(ssl, mode, NULL);
+}
+
 /* The peer that is wanted: told to it if it is a name, and demanded of its certificate. */
 static int expect(const sj_tls *tls, SSL *ssl, const char *name)
 {
@@ -240,8 +250,7 @@ static int expect(const sj_tls *tls, SSL *ssl, const char *name)
         host[n] = '\0';
         X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
         bool is_digits = sj_address_parse(host, 0, &digits) == 0 && !strchr(host, '%');
-        X509_VERIFY_PARAM_set_time(param, (time_t)(sj_wall_now().us / 1000000));
-        SSL_set_verify(ssl, tls->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+        verify_at_this_time(ssl, tls->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER);
         if (is_digits) {
                 char *bare = host[0] == '[' ? host + 1 : host;
                 bare[strcspn(bare, "]")] = '\0';
@@ -306,8 +315,12 @@ static int tls_new(const sj_tls *tls, sj_stream *below, struct tls_stream **ret)
         ERR_clear_error();
         stream_init(&t->base, &kind);
         t->below = below;
+        t->tls = (sj_tls *)(uintptr_t)tls;
+        t->tls->users++;
         t->ssl = SSL_new(tls->context);
         int r = t->ssl ? tls_ways_init(&t->ways, t->ssl) : -ENOMEM;
+        if (r >= 0 && !SSL_set_app_data(t->ssl, t))
+                r = -ENOMEM;
         if (r < 0) {
                 ERR_clear_error();
                 tls_free(t);
@@ -315,6 +328,49 @@ static int tls_new(const sj_tls *tls, sj_stream *below, struct tls_stream **ret)
         }
         *ret = t;
         return 0;
+}
+
+int tls_new_session(SSL *ssl, SSL_SESSION *session)
+{
+        struct tls_stream *t = SSL_get_app_data(ssl);
+        if (!t->name || !SSL_SESSION_is_resumable(session))
+                return 0;
+        tls_session_keep(t->tls, t->name, session);
+        return 1;
+}
+
+/* Whom a client wants, and the session that it may go on with. */
+static int prepare_client(struct tls_stream *t, const char *name)
+{
+        SSL_set_connect_state(t->ssl);
+        int r = expect(t->tls, t->ssl, name);
+        if (r < 0 || !t->tls->resumes)
+                return r;
+        t->name = strdup(name);
+        SSL_SESSION *session = t->name ? tls_session_take(t->tls, t->name) : NULL;
+        /* It is an offer: what it fails for is a handshake as any other. */
+        if (session)
+                (void)SSL_set_session(t->ssl, session);
+        SSL_SESSION_free(session);
+        return 0;
+}
+
+static void prepare_server(struct tls_stream *t)
+{
+        static const int modes[] = {
+                [SJ_TLS_ASK_NOBODY] = SSL_VERIFY_NONE,
+                [SJ_TLS_ASK] = SSL_VERIFY_PEER,
+                [SJ_TLS_REQUIRE] = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+        };
+        SSL_set_accept_state(t->ssl);
+        verify_at_this_time(t->ssl, modes[t->tls->clients]);
+}
+
+/* Before TLS 1.3 a session may be resumed many times, and no other is given out for it. */
+static void keep_old_session(struct tls_stream *t)
+{
+        if (t->name && SSL_session_reused(t->ssl) && SSL_version(t->ssl) < TLS1_3_VERSION)
+                tls_session_keep(t->tls, t->name, SSL_get1_session(t->ssl));
 }
 
 static int start(const sj_tls *tls, sj_stream *below, const char *name, sj_stream **ret, char *why,
@@ -326,14 +382,10 @@ static int start(const sj_tls *tls, sj_stream *below, const char *name, sj_strea
                 tls_say(why, "%s", sj_strerror(r));
                 return r;
         }
-        if (name) {
-                SSL_set_connect_state(t->ssl);
-                r = expect(tls, t->ssl, name);
-                if (r < 0)
-                        tls_say(why, "not a host name: %s", name);
-        } else {
-                SSL_set_accept_state(t->ssl);
-        }
+        if (!name)
+                prepare_server(t);
+        else if ((r = prepare_client(t, name)) < 0)
+                tls_say(why, "not a host name: %s", name);
         if (r >= 0)
                 r = handshake(t, name, why, deadline);
         ERR_clear_error();
@@ -342,6 +394,7 @@ static int start(const sj_tls *tls, sj_stream *below, const char *name, sj_strea
                 return r;
         }
         keep_protocol(t);
+        keep_old_session(t);
         tls_say(why, "%s", "");
         *ret = &t->base;
         return 0;
@@ -365,4 +418,29 @@ int sj_tls_accept(const sj_tls *tls, sj_stream *below, sj_stream **ret, char *wh
 const char *sj_tls_protocol(const sj_stream *s)
 {
         return s->kind == &kind ? ((const struct tls_stream *)s)->protocol : "";
+}
+
+const char *sj_tls_server_name(const sj_stream *s)
+{
+        if (s->kind != &kind)
+                return "";
+        const SSL *ssl = ((const struct tls_stream *)s)->ssl;
+        const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+        return name ? name : "";
+}
+
+bool sj_tls_resumed(const sj_stream *s)
+{
+        return s->kind == &kind && SSL_session_reused(((const struct tls_stream *)s)->ssl);
+}
+
+int sj_tls_peer_name(const sj_stream *s, char *ret, size_t size)
+{
+        if (s->kind != &kind)
+                return -EOPNOTSUPP;
+        const SSL *ssl = ((const struct tls_stream *)s)->ssl;
+        const X509 *peer = SSL_get0_peer_certificate(ssl);
+        bool verified = SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE &&
+                        SSL_get_verify_result(ssl) == X509_V_OK;
+        return peer && verified ? tls_put_name(X509_get_subject_name(peer), ret, size) : -ENODATA;
 }

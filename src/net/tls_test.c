@@ -16,9 +16,14 @@ static const char script[] =
         "openssl req -x509 $key -keyout other.key -out other.pem -subj /CN=other -days 9000\n"
         "echo subjectAltName=DNS:good.test,DNS:*.wild.test,IP:127.0.0.1,IP:::1 >names\n"
         "openssl req $key -keyout server.key -out server.csr -subj /CN=server\n"
-        "sign() { openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial \\\n"
-        "         -extfile names -days $1 -out $2; }\n"
+        "sign() { openssl x509 -req -in ${3-server}.csr -CA ca.pem -CAkey ca.key \\\n"
+        "         -CAcreateserial -extfile ${4-names} -days $1 -out $2; }\n"
         "sign 9000 server.pem; sign -1 expired.pem\n"
+        "echo subjectAltName=DNS:other.test,DNS:*.many.test >more-names\n"
+        "openssl req -newkey rsa:2048 -nodes -keyout named.key -out named.csr -subj /CN=named\n"
+        "sign 9000 named.pem named more-names\n"
+        "openssl req $key -keyout alice.key -out alice.csr -subj /O=Example/CN=alice\n"
+        "sign 2000 alice.pem alice; sign -1 past-alice.pem alice\n"
         "echo nonsense >nonsense.pem\n";
 
 /* The settings that most meetings have: making them costs more than a handshake. */
@@ -47,9 +52,9 @@ static int remove_certificates(void **state)
 
 static const char *in_folder(const char *name)
 {
-        static char paths[4][100];
+        static char paths[8][100];
         static unsigned next;
-        char *path = paths[next++ % 4];
+        char *path = paths[next++ % 8];
         snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
         return path;
 }
@@ -60,7 +65,8 @@ static sj_tls *server_of(const char *certificate, const char *const *alpn)
         char why[SJ_TLS_WHY_MAX];
         sj_tls_options o = {.certificate_file = in_folder(certificate),
                             .key_file = in_folder("server.key"),
-                            .alpn = alpn};
+                            .alpn = alpn,
+                            .no_resumption = true};
         CHECK_INT(sj_tls_new(&o, &tls, why), 0);
         return tls;
 }
@@ -69,7 +75,8 @@ static sj_tls *client_of(const char *ca, const char *const *alpn)
 {
         sj_tls *tls;
         char why[SJ_TLS_WHY_MAX];
-        sj_tls_options o = {.ca_file = ca ? in_folder(ca) : NULL, .alpn = alpn};
+        sj_tls_options o = {
+                .ca_file = ca ? in_folder(ca) : NULL, .alpn = alpn, .no_resumption = true};
         CHECK_INT(sj_tls_new(&o, &tls, why), 0);
         return tls;
 }
@@ -114,10 +121,9 @@ static sj_tls *server_for(const struct meeting *m)
         return usual_server;
 }
 
-static void meet(struct meeting *m)
+static void meet_by(struct meeting *m, sj_tls *client, sj_tls *server)
 {
-        sj_tls *client = client_for(m);
-        m->server = server_for(m);
+        m->server = server;
         if (!m->below[0])
                 connect_both(m->kind, m->below);
         {
@@ -132,11 +138,17 @@ static void meet(struct meeting *m)
                 if (m->results[1] < 0)
                         sj_stream_close(m->below[1]);
         }
+}
+
+static void meet(struct meeting *m)
+{
+        sj_tls *client = client_for(m), *server = server_for(m);
+        meet_by(m, client, server);
         /* What was made lives on without its settings. */
         if (client != usual_client)
                 sj_tls_free(client);
-        if (m->server != usual_server)
-                sj_tls_free(m->server);
+        if (server != usual_server)
+                sj_tls_free(server);
 }
 
 static void part(struct meeting *m)
@@ -385,6 +397,7 @@ static int insecure(void *arg)
                           0);
                 CHECK_INT(sj_scope_join(s), 0);
         }
+        CHECK_INT(sj_tls_peer_name(m.ends[0], why, sizeof(why)), -ENODATA);
         part(&m);
         sj_tls_free(client);
         sj_tls_free(m.server);
@@ -633,6 +646,238 @@ static void a_broken_connection_gives_an_error_and_never_a_clean_end(void **stat
         each_rough_world(rough);
 }
 
+/* ── Certificates by name, and of clients ────────────────────────────────────────────────── */
+
+static sj_tls *tls_of(const sj_tls_options *o)
+{
+        sj_tls *tls;
+        char why[SJ_TLS_WHY_MAX];
+        int r = sj_tls_new(o, &tls, why);
+        if (r < 0)
+                fprintf(stderr, "%s\n", why);
+        CHECK_INT(r, 0);
+        return tls;
+}
+
+static void ask_for(sj_tls *client, sj_tls *server, const char *name, int expected,
+                    const char *told, const char *subject)
+{
+        struct meeting m = {.kind = LINK_PAIR, .name = name};
+        char who[50];
+        meet_by(&m, client, server);
+        CHECK_INT(m.results[0], expected);
+        if (m.results[0] >= 0) {
+                CHECK(strcmp(sj_tls_server_name(m.ends[1]), told) == 0);
+                CHECK_INT(sj_tls_peer_name(m.ends[0], who, sizeof(who)), 0);
+                CHECK(strcmp(who, subject) == 0);
+        }
+        part(&m);
+}
+
+static int by_name(void *arg)
+{
+        (void)arg;
+        const sj_tls_name names[] = {
+                {"*.many.test", in_folder("named.pem"), in_folder("named.key")},
+                {"other.test", in_folder("named.pem"), in_folder("named.key")},
+                /* After what is more exact: the order does not matter. */
+                {"*.test", in_folder("server.pem"), in_folder("server.key")},
+                {0},
+        };
+        sj_tls *server = tls_of(&(sj_tls_options){.certificate_file = in_folder("server.pem"),
+                                                  .key_file = in_folder("server.key"),
+                                                  .names = names,
+                                                  .no_resumption = true});
+        sj_tls *client = client_of("ca.pem", NULL);
+        ask_for(client, server, "other.test", 0, "other.test", "CN=named");
+        ask_for(client, server, "Other.Test", 0, "Other.Test", "CN=named");
+        ask_for(client, server, "a.many.test", 0, "a.many.test", "CN=named");
+        ask_for(client, server, "good.test", 0, "good.test", "CN=server");
+        ask_for(client, server, "127.0.0.1", 0, "", "CN=server");
+        ask_for(client, server, "many.test", -EKEYREJECTED, NULL, NULL);
+        ask_for(client, server, "b.a.many.test", -EKEYREJECTED, NULL, NULL);
+        sj_tls_free(client);
+        sj_tls_free(server);
+        return 0;
+}
+
+static void a_server_shows_the_certificate_of_the_name_that_is_asked_for(void **state)
+{
+        (void)state;
+        once_in_each_world(by_name);
+}
+
+static sj_tls *alice_of(const char *certificate, bool resumes)
+{
+        sj_tls_options o = {.ca_file = in_folder("ca.pem"), .no_resumption = !resumes};
+        if (certificate) {
+                o.certificate_file = in_folder(certificate);
+                o.key_file =
+                        in_folder(strcmp(certificate, "other.pem") ? "alice.key" : "other.key");
+        }
+        return tls_of(&o);
+}
+
+static sj_tls *asking(sj_tls_ask clients, bool resumes)
+{
+        return tls_of(&(sj_tls_options){.ca_file = in_folder("ca.pem"),
+                                        .certificate_file = in_folder("server.pem"),
+                                        .key_file = in_folder("server.key"),
+                                        .clients = clients,
+                                        .no_resumption = !resumes});
+}
+
+/* subject: of the client as the server knows it; NULL: of nobody. */
+static void show(const char *certificate, sj_tls_ask clients, int expected, const char *subject)
+{
+        struct meeting m = {.kind = LINK_PAIR};
+        sj_tls *client = alice_of(certificate, false), *server = asking(clients, false);
+        char who[50], byte;
+        meet_by(&m, client, server);
+        CHECK_INT(m.results[1], expected);
+        if (expected < 0) {
+                /* A client of TLS 1.3 was done before the server was. */
+                CHECK(m.why[1][0]);
+                if (m.results[0] >= 0) {
+                        ssize_t n = sj_read(m.ends[0], &byte, 1, SJ_NEVER);
+                        CHECK(n == -EPROTO || n == -ECONNRESET);
+                }
+        } else {
+                CHECK_INT(sj_tls_peer_name(m.ends[1], who, sizeof(who)), subject ? 0 : -ENODATA);
+                CHECK(!subject || strcmp(who, subject) == 0);
+                if (subject)
+                        CHECK_INT(sj_tls_peer_name(m.ends[1], who, strlen(subject)), -EMSGSIZE);
+                CHECK_INT(sj_tls_peer_name(m.below[1], who, sizeof(who)), -EOPNOTSUPP);
+        }
+        part(&m);
+        sj_tls_free(client);
+        sj_tls_free(server);
+}
+
+static int clients(void *arg)
+{
+        (void)arg;
+        show("alice.pem", SJ_TLS_REQUIRE, 0, "CN=alice,O=Example");
+        show("alice.pem", SJ_TLS_ASK, 0, "CN=alice,O=Example");
+        show("alice.pem", SJ_TLS_ASK_NOBODY, 0, NULL);
+        show(NULL, SJ_TLS_ASK, 0, NULL);
+        show(NULL, SJ_TLS_REQUIRE, -EKEYREJECTED, NULL);
+        show("other.pem", SJ_TLS_ASK, -EKEYREJECTED, NULL);
+        show("past-alice.pem", SJ_TLS_REQUIRE, -EKEYREJECTED, NULL);
+        return 0;
+}
+
+static void a_server_asks_its_clients_for_certificates_and_knows_who_they_are(void **state)
+{
+        (void)state;
+        once_in_each_world(clients);
+}
+
+/* ── Sessions ────────────────────────────────────────────────────────────────────────────── */
+
+/* A client reads the tickets with what it reads. */
+static void meet_again(sj_tls *client, sj_tls *server, const char *name, bool resumed,
+                       const char *subject)
+{
+        struct meeting m = {.kind = (link_kind)(world_seed % LINK_KINDS), .name = name};
+        char who[50];
+        meet_by(&m, client, server);
+        CHECK_INT(m.results[0], 0);
+        CHECK_INT(m.results[1], 0);
+        CHECK_INT(sj_tls_resumed(m.ends[0]), resumed);
+        CHECK_INT(sj_tls_resumed(m.ends[1]), resumed);
+        CHECK_INT(sj_tls_resumed(m.below[0]), false);
+        CHECK_INT(sj_tls_peer_name(m.ends[0], who, sizeof(who)), 0);
+        CHECK(strcmp(who, "CN=server") == 0);
+        CHECK_INT(sj_tls_peer_name(m.ends[1], who, sizeof(who)), subject ? 0 : -ENODATA);
+        CHECK(!subject || strcmp(who, subject) == 0);
+        exchange(m.ends, 10);
+        part(&m);
+}
+
+static int again(void *arg)
+{
+        (void)arg;
+        sj_tls *client = alice_of("alice.pem", true), *server = asking(SJ_TLS_REQUIRE, true);
+        sj_tls *other = asking(SJ_TLS_REQUIRE, true), *never = asking(SJ_TLS_ASK_NOBODY, false);
+        const char *alice = "CN=alice,O=Example";
+        meet_again(client, server, "good.test", false, alice);
+        meet_again(client, server, "good.test", true, alice);
+        meet_again(client, server, "Good.Test", true, alice);
+        /* Another name, and another server of that name, whose keys are others. */
+        meet_again(client, server, "x.wild.test", false, alice);
+        meet_again(client, other, "good.test", false, alice);
+        /* Two tickets were there of the first server, and of the other as many. */
+        meet_again(client, never, "127.0.0.1", false, NULL);
+        meet_again(client, never, "127.0.0.1", false, NULL);
+        /* The client's certificate ends in some years, the server's later. */
+        if (world_set_wall((sj_wall){INT64_C(2080000000) * 1000000})) {
+                struct meeting m = {.kind = LINK_PAIR, .name = "x.wild.test"};
+                meet_by(&m, client, server);
+                CHECK_INT(m.results[1], -EKEYREJECTED);
+                CHECK(strstr(m.why[1], "expired"));
+                part(&m);
+        }
+        sj_tls_free(client);
+        sj_tls_free(server);
+        sj_tls_free(other);
+        sj_tls_free(never);
+        return 0;
+}
+
+static void a_session_is_resumed_with_its_peer_and_no_longer_than_the_certificates(void **state)
+{
+        (void)state;
+        world_seeds_share = 20;
+        each_world(again);
+        world_seeds_share = 3;
+}
+
+static int client_outlives(void *arg)
+{
+        (void)arg;
+        sj_tls *client = alice_of(NULL, true), *server = asking(SJ_TLS_ASK_NOBODY, true);
+        meet_again(client, server, "good.test", false, NULL);
+        /* The server's certificate has ended, which a client must see though it need not look. */
+        if (world_set_wall((sj_wall){INT64_C(4000000000) * 1000000})) {
+                struct meeting m = {.kind = LINK_PAIR};
+                meet_by(&m, client, server);
+                CHECK_INT(m.results[0], -EKEYREJECTED);
+        }
+        sj_tls_free(client);
+        sj_tls_free(server);
+        return 0;
+}
+
+static void an_expired_server_is_not_resumed(void **state)
+{
+        (void)state;
+        once_in_each_world(client_outlives);
+}
+
+static int many(void *arg)
+{
+        (void)arg;
+        sj_tls *client = alice_of(NULL, true), *server = asking(SJ_TLS_ASK_NOBODY, true);
+        char name[30];
+        /* Two tickets each: the oldest are forgotten. */
+        for (int i = 0; i < 40; i++) {
+                snprintf(name, sizeof(name), "n%d.wild.test", i);
+                meet_again(client, server, name, false, NULL);
+        }
+        meet_again(client, server, "n39.wild.test", true, NULL);
+        meet_again(client, server, "n0.wild.test", false, NULL);
+        sj_tls_free(client);
+        sj_tls_free(server);
+        return 0;
+}
+
+static void only_so_many_sessions_are_kept(void **state)
+{
+        (void)state;
+        once_in_each_world(many);
+}
+
 /* ── Settings ────────────────────────────────────────────────────────────────────────────── */
 
 static void refused(const sj_tls_options *o, int error, const char *expected)
@@ -668,6 +913,16 @@ static void settings_that_cannot_work_are_refused_in_words(void **state)
                                   .key_file = in_folder("ca.key")},
                 -EBADMSG, "ca.key: ");
         refused(&(sj_tls_options){.alpn = bad}, -EINVAL, "ALPN");
+        const sj_tls_name names[] = {{"a", in_folder("absent.pem"), in_folder("named.key")}, {0}};
+        refused(&(sj_tls_options){.names = names}, -EINVAL, "usual one");
+        refused(&(sj_tls_options){.certificate_file = in_folder("server.pem"),
+                                  .key_file = in_folder("server.key"),
+                                  .names = names},
+                -ENOENT, "absent.pem: No such");
+        refused(&(sj_tls_options){.certificate_file = in_folder("server.pem"),
+                                  .key_file = in_folder("server.key"),
+                                  .clients = SJ_TLS_REQUIRE},
+                -EINVAL, "ca_file");
         sj_tls_free(NULL);
 }
 
@@ -711,6 +966,12 @@ int main(void)
                 cmocka_unit_test(a_peer_that_does_not_play_along_fails_the_handshake_in_time),
                 cmocka_unit_test(a_cancelled_call_takes_and_gives_nothing),
                 cmocka_unit_test(a_broken_connection_gives_an_error_and_never_a_clean_end),
+                cmocka_unit_test(a_server_shows_the_certificate_of_the_name_that_is_asked_for),
+                cmocka_unit_test(a_server_asks_its_clients_for_certificates_and_knows_who_they_are),
+                cmocka_unit_test(
+                        a_session_is_resumed_with_its_peer_and_no_longer_than_the_certificates),
+                cmocka_unit_test(an_expired_server_is_not_resumed),
+                cmocka_unit_test(only_so_many_sessions_are_kept),
                 cmocka_unit_test(settings_that_cannot_work_are_refused_in_words),
                 cmocka_unit_test(a_server_needs_a_certificate_and_a_client_a_name),
         };

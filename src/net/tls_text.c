@@ -56,6 +56,30 @@ int tls_say_handshake(char *why, const SSL *ssl, const char *name)
                 ERR_clear_error();
                 return say_certificate(why, verdict, name);
         }
+        if (ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
+                ERR_clear_error();
+                tls_say(why, "the client has shown no certificate");
+                return -EKEYREJECTED;
+        }
         tls_say_errors(why, is_alert(error) ? "refused by the peer" : "TLS handshake");
         return -EPROTO;
+}
+
+int tls_put_name(const X509_NAME *name, char *ret, size_t size)
+{
+        BIO *text = BIO_new(BIO_s_mem());
+        char *data = NULL;
+        /* UTF-8 stays as it is; what could steer a terminal is escaped. */
+        unsigned long style = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
+        int r = text && X509_NAME_print_ex(text, name, 0, style) >= 0 ? 0 : -ENOMEM;
+        long n = r < 0 ? 0 : BIO_get_mem_data(text, &data);
+        if (r >= 0 && (size_t)n >= size)
+                r = -EMSGSIZE;
+        if (r >= 0) {
+                memcpy(ret, data, (size_t)n);
+                ret[n] = '\0';
+        }
+        BIO_free(text);
+        ERR_clear_error();
+        return r;
 }
