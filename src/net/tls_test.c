@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/refusal.h"
 #include "base/unit.h"
 #include "net/net_test.h"
 #include "os/os.h"
@@ -950,6 +951,92 @@ static void a_server_needs_a_certificate_and_a_client_a_name(void **state)
         once_in_each_world(odd_calls);
 }
 
+/* ── Memory ──────────────────────────────────────────────────────────────────────────────── */
+
+static int run_server_or_close(void *arg)
+{
+        struct meeting *m = arg;
+        run_server(m);
+        if (m->results[1] < 0) {
+                sj_stream_close(m->below[1]);
+                m->below[1] = NULL;
+        }
+        return 0;
+}
+
+static int say_and_hear(struct meeting *m)
+{
+        char bytes[3000] = {0};
+        int r = sj_write(m->ends[0], bytes, sizeof(bytes), sj_after(SJ_MIN));
+        if (r == 0)
+                r = sj_read_exactly(m->ends[1], bytes, sizeof(bytes), sj_after(SJ_MIN));
+        if (r == 0)
+                r = sj_stream_shutdown(m->ends[0], sj_after(SJ_MIN));
+        return r;
+}
+
+/* Settings, a handshake and a message, of which the nth allocation fails; whether one did. */
+static bool meet_refused(size_t nth, bool for_good)
+{
+        static const char *const alpn[] = {"one", "two", NULL};
+        sj_tls_options client = {.ca_file = in_folder("ca.pem"), .alpn = alpn};
+        sj_tls_options server = {.certificate_file = in_folder("server.pem"),
+                                 .key_file = in_folder("server.key"),
+                                 .alpn = alpn};
+        struct meeting m = {.results = {-ENOMEM, -ENOMEM}};
+        sj_tls *of_client = NULL;
+        connect_both(LINK_PAIR, m.below);
+        SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+        memory.left = nth;
+        memory.refused = 0;
+        memory.for_good = for_good;
+        memory.armed = true;
+        int r = sj_tls_new(&client, &of_client, NULL);
+        if (r == 0)
+                r = sj_tls_new(&server, &m.server, NULL);
+        if (r == 0)
+                r = sj_spawn(s, run_server_or_close, &m, NULL);
+        if (r == 0) {
+                r = m.results[0] = sj_tls_connect(of_client, m.below[0], "good.test", &m.ends[0],
+                                                  NULL, sj_after(SJ_MIN));
+                if (m.results[0] < 0) {
+                        sj_stream_close(m.below[0]);
+                        m.below[0] = NULL;
+                }
+                CHECK_INT(sj_scope_join(s), 0);
+        }
+        if (r == 0 && (r = m.results[1]) == 0)
+                r = say_and_hear(&m);
+        memory.armed = memory.for_good = false;
+        CHECK(memory.refused || r == 0);
+        for (size_t i = 0; i < 2; i++)
+                sj_stream_close(m.results[i] == 0 ? m.ends[i] : m.below[i]);
+        sj_tls_free(of_client);
+        sj_tls_free(m.server);
+        return memory.refused > 0;
+}
+
+static int meetings_refused(void *arg)
+{
+        (void)arg;
+        for (int for_good = 0; for_good < 2; for_good++) {
+                size_t nth = 0;
+                long long before = memory.live;
+                while (meet_refused(nth, for_good))
+                        nth++;
+                CHECK(nth > 5);
+                /* What the runtime keeps for later may have grown, by a little and once. */
+                CHECK(memory.live - before < 4);
+        }
+        return 0;
+}
+
+static void any_allocation_of_a_handshake_and_after_may_fail(void **state)
+{
+        (void)state;
+        once_in_each_world(meetings_refused);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -974,6 +1061,7 @@ int main(void)
                 cmocka_unit_test(only_so_many_sessions_are_kept),
                 cmocka_unit_test(settings_that_cannot_work_are_refused_in_words),
                 cmocka_unit_test(a_server_needs_a_certificate_and_a_client_a_name),
+                cmocka_unit_test(any_allocation_of_a_handshake_and_after_may_fail),
         };
         return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
