@@ -11,6 +11,7 @@
 #ifndef SANJAB_BASE_REFUSAL_H
 #define SANJAB_BASE_REFUSAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,12 +28,13 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __wrap_free(void *p);
 char *__wrap_strdup(const char *text);
 
+/* Atomic, because our objects also allocate on threads of their own. */
 static struct {
-        bool armed;
-        bool for_good; /* all after the one, too */
-        size_t left;   /* allocations until the one that fails */
-        size_t refused;
-        long long live; /* made and not freed */
+        _Atomic bool armed;
+        bool for_good;          /* all after the one, too */
+        _Atomic long long left; /* allocations until the one that fails */
+        _Atomic size_t refused;
+        _Atomic long long live; /* made and not freed */
 } memory;
 
 /* The simulated world's own memory is no part of what is tested (os/sim.h). */
@@ -42,11 +44,8 @@ static bool refuse(void)
 {
         if (!memory.armed || (&sim_takes_memory && sim_takes_memory))
                 return false;
-        if (memory.left > 0) {
-                memory.left--;
-                return false;
-        }
-        if (memory.refused && !memory.for_good)
+        long long left = memory.left--;
+        if (left > 0 || (left < 0 && !memory.for_good))
                 return false;
         memory.refused++;
         return true;

@@ -106,7 +106,7 @@ static bool run_refusing(size_t nth, bool for_good)
 {
         run x = {0};
         long long before = memory.live;
-        memory.left = nth;
+        memory.left = (long long)nth;
         memory.refused = 0;
         memory.for_good = for_good;
         memory.armed = true;

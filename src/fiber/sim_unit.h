@@ -82,7 +82,7 @@ typedef struct sim_unit_case {
         sj_fn *body;
         void *arg;
         int expected;
-        const long long *live; /* allocations that must be as before; NULL: not looked at */
+        const _Atomic long long *live; /* allocations that must be as before; NULL: not looked at */
         uint64_t hash;
 } sim_unit_case;
 
@@ -159,7 +159,7 @@ static inline void sim_unit_run(sj_fn *body, void *arg, int expected)
  * must return 0: 1,000 seeds, or ten times SANJAB_SEEDS, in worlds that are quiet, slow or rough by
  * turns. *live, which counts what is allocated, must be as before after each; NULL: not looked at.
  */
-static inline void sim_unit_scenario(sj_fn *body, const long long *live)
+static inline void sim_unit_scenario(sj_fn *body, const _Atomic long long *live)
 {
         static const sim_options *const worlds[] = {&sim_gentle, &sim_slow, &sim_rough};
         for (uint64_t seed = 0; sim_unit_next(&seed, 10 * sim_unit_env("SANJAB_SEEDS", 100));)

@@ -67,7 +67,7 @@ static void fail_each_in_turn(const rig *server, const char *url, bool for_good)
         size_t refused = 1, i = 0;
         for (; refused; i++) {
                 expect(i < 10000);
-                memory.left = i;
+                memory.left = (long long)i;
                 memory.refused = 0;
                 memory.for_good = for_good;
                 memory.armed = true;

@@ -367,7 +367,7 @@ static void suffer_at_each_place(const shortage *s)
 
 static void refuse_memory(size_t at)
 {
-        memory.left = at;
+        memory.left = (long long)at;
         memory.refused = 0;
         memory.armed = true;
 }

@@ -987,7 +987,7 @@ static bool meet_refused(size_t nth, bool for_good)
         sj_tls *of_client = NULL;
         connect_both(LINK_PAIR, m.below);
         SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
-        memory.left = nth;
+        memory.left = (long long)nth;
         memory.refused = 0;
         memory.for_good = for_good;
         memory.armed = true;
