@@ -282,6 +282,91 @@ static void a_peer_may_reset_at_every_byte_of_a_conversation(void **state)
         }
 }
 
+/* ── A server that dies at each of the program's calls in turn, and is started again ─────── */
+
+typedef struct life {
+        uint64_t call; /* at which it dies */
+        bool struck;
+        sj_loop *loop;
+        sj_scope *server; /* NULL: it has ended */
+} life;
+
+static int cancel_server(void *arg)
+{
+        life *l = arg;
+        if (l->server)
+                sj_scope_cancel(l->server);
+        return 0;
+}
+
+/* From this very call on nobody hears of anybody. */
+static void strike(void *arg)
+{
+        life *l = arg;
+        l->struck = true;
+        sim_cut(NULL, NULL);
+        expect_equal(sj_post(l->loop, cancel_server, l), 0);
+}
+
+/* Two requests over one connection; an error when it was broken. */
+static int converse(void)
+{
+        sj_stream *s;
+        int r = sj_tcp_connect(SERVER, PORT, &s, SJ_NEVER);
+        if (r < 0)
+                return r;
+        r = ask(s, false);
+        if (r == 0)
+                r = ask(s, false);
+        sj_stream_close(s);
+        return r;
+}
+
+static void live(house *h, life *l)
+{
+        {
+                SJ_SCOPE(server, SJ_NEVER, SJ_COLLECT);
+                h->connections = l->server = server;
+                expect_equal(sj_spawn(server, accept_all, h, NULL), 0);
+                sim_at_call(l->call, strike, l);
+                int r = converse();
+                sim_at_call(UINT64_MAX / 2, strike, l);
+                expect(r == 0 || l->struck);
+                sj_scope_cancel(server);
+                expect_equal(sj_scope_join(server), 0);
+                l->server = NULL;
+        }
+        expect_equal(h->alive, 0);
+        sj_listener_close(h->listener);
+}
+
+static int two_lives(void *arg)
+{
+        house h;
+        life *l = arg, untroubled = {.call = UINT64_MAX / 2};
+        l->loop = sj_loop_current();
+        open_house(&h);
+        live(&h, l);
+        sim_mend(NULL, NULL);
+        open_house(&h);
+        live(&h, &untroubled);
+        expect_equal(h.served, 2);
+        return 0;
+}
+
+static void a_server_may_die_at_any_call_and_is_started_again(void **state)
+{
+        (void)state;
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+                life l = {.struck = true};
+                for (uint64_t call = 1; l.struck; call++) {
+                        l = (life){.call = call};
+                        sim_unit_in(seed, seed == 2 ? &sim_slow : &sim_gentle, two_lives, &l, 0);
+                }
+                assert_true(l.call > 20);
+        }
+}
+
 /* ── Descriptors run out ─────────────────────────────────────────────────────────────────── */
 
 static void descriptors_run_out(house *h, bool troubled)
@@ -331,7 +416,9 @@ CASES(SCENARIO_DEFINE)
 
 int main(void)
 {
-        const struct CMUnitTest tests[] = {CASES(SIM_UNIT_ROW) cmocka_unit_test(
-                a_peer_may_reset_at_every_byte_of_a_conversation)};
+        const struct CMUnitTest tests[] = {
+                CASES(SIM_UNIT_ROW)
+                        cmocka_unit_test(a_peer_may_reset_at_every_byte_of_a_conversation),
+                cmocka_unit_test(a_server_may_die_at_any_call_and_is_started_again)};
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
