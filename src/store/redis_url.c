@@ -204,7 +204,7 @@ static int read_node(reading *r, sj_str text, uint16_t port)
 static int read_place(reading *r, sj_str text, uint16_t port)
 {
         const char *slash = NULL;
-        const char *at = text.n ? memrchr(text.data, '@', text.n) : NULL;
+        const char *at = text.data ? memrchr(text.data, '@', text.n) : NULL;
         size_t from = at ? (size_t)(at - text.data) + 1 : 0;
         if (text.n > from)
                 slash = memchr(text.data + from, '/', text.n - from);
@@ -262,7 +262,7 @@ static int read_any(reading *r, sj_str text)
                 if (!r->url->tls && !skip(&place, "redis://"))
                         return wrong(r, "it does not begin with redis://, rediss://, "
                                         "redis+socket:// or sentinel://");
-                if (place.n && (memmem(place.data, place.n, ";redis://", 9) ||
+                if (place.data && (memmem(place.data, place.n, ";redis://", 9) ||
                                 memmem(place.data, place.n, ";rediss://", 10)))
                         return wrong(r, "it is a list: name one server, or the Sentinels "
                                         "(sentinel://a;sentinel://b)");
