@@ -263,7 +263,7 @@ static int read_any(reading *r, sj_str text)
                         return wrong(r, "it does not begin with redis://, rediss://, "
                                         "redis+socket:// or sentinel://");
                 if (place.data && (memmem(place.data, place.n, ";redis://", 9) ||
-                                memmem(place.data, place.n, ";rediss://", 10)))
+                                   memmem(place.data, place.n, ";rediss://", 10)))
                         return wrong(r, "it is a list: name one server, or the Sentinels "
                                         "(sentinel://a;sentinel://b)");
                 k = read_place(r, place, REDIS_PORT);
