@@ -7,7 +7,7 @@
 static int serve(void *arg)
 {
         sj_stream *s = arg;
-        char bytes[16384];
+        char bytes[32768];
         ssize_t n;
         while ((n = sj_read(s, bytes, sizeof(bytes), SJ_NEVER)) > 0)
                 if (sj_write(s, bytes, (size_t)n, SJ_NEVER) < 0)

@@ -11,7 +11,7 @@ import (
 
 func serve(c net.Conn) {
 	defer c.Close()
-	bytes := make([]byte, 16384)
+	bytes := make([]byte, 32768)
 	for {
 		n, err := c.Read(bytes)
 		if err != nil {

@@ -19,7 +19,7 @@ enum { EVENTS = 256 };
 
 static void answer(int fd)
 {
-        static char bytes[16384];
+        static char bytes[32768];
         ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
         if (n <= 0) {
                 if (n == 0 || errno != EAGAIN)

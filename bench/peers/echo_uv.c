@@ -11,7 +11,7 @@
 
 typedef struct connection {
         uv_tcp_t tcp;
-        char bytes[16384];
+        char bytes[32768];
 } connection;
 
 typedef struct rest {
