@@ -367,8 +367,10 @@ int broker_settle(broker *b, broker_settlement settlements[], size_t n, sj_time 
 /*
  * Revokes by id: of a message that waits REVOKED is stored, and it is removed, or, if it is
  * awaited, left for a worker to settle; the holder of one that is leased learns it at its next
- * renewal (BROKER_HELD_REVOKED), and whoever leases it after that by its fate. Returns 0, 1 if it
- * is leased; -EALREADY it has ended; -ENOENT.
+ * renewal (BROKER_HELD_REVOKED), and whoever leases it after that by its fate. Returns 0; 1
+ * somebody is left to be told: it is leased, or it is known and has not ended, but is no message
+ * here (a link that is still to be published, or a task that was acknowledged before it began);
+ * -EALREADY it has ended; -ENOENT.
  */
 int broker_cancel(broker *b, sj_str id, sj_time deadline);
 

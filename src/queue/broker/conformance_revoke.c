@@ -17,6 +17,14 @@ static int what_waits_is_revoked_at_once(void *arg)
         expect_text(state_of(f, "later"), "REVOKED");
         expect_equal(broker_cancel(f->b, SJ_STR("id0"), soon()), -EALREADY);
         expect_equal(broker_cancel(f->b, SJ_STR("unknown"), soon()), -ENOENT);
+        /* What is known, and may still be published. */
+        const broker_result known[] = {{SJ_STR("link"), SJ_STR("PENDING"), SJ_STR("")},
+                                       result_of("begun", "STARTED"),
+                                       result_of("over", "FAILURE")};
+        expect_equal(broker_result_put(f->b, known, 3, soon()), 0);
+        expect_equal(broker_cancel(f->b, SJ_STR("link"), soon()), 1);
+        expect_equal(broker_cancel(f->b, SJ_STR("begun"), soon()), 1);
+        expect_equal(broker_cancel(f->b, SJ_STR("over"), soon()), -EALREADY);
         return 0;
 }
 

@@ -111,7 +111,8 @@ int memory_cancel(broker *b, sj_str id, sj_time deadline)
                 t->revoked = true;
                 r = 1;
         } else if (waits || (t && (t->phase == MEMORY_DEAD || t->state.n))) {
-                r = -EALREADY;
+                bool over = t->phase != MEMORY_IDLE || sj_state_is_final(result_state(t->state));
+                r = over ? -EALREADY : 1;
         }
         memory_leave(s);
         return r;

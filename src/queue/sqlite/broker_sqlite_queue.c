@@ -164,16 +164,17 @@ static int sqlite_queue_run_cancel(sqlite_db *db, sqlite_job *job, sj_wall now)
                                 .has_body = sqlite3_column_int(s, 6)}};
         int phase = sqlite3_column_int(s, 1);
         bool known = phase != SQLITE_QUEUE_IDLE || w.ending.state.n;
+        bool over = phase != SQLITE_QUEUE_IDLE || sj_state_is_final(result_state(w.ending.state));
         bool waits = (phase == SQLITE_QUEUE_READY || phase == SQLITE_QUEUE_DELAYED) &&
                      !sj_str_equal(w.ending.state, SJ_STR("REVOKED"));
         if (waits)
                 r = sqlite_queue_end_revoked(db, &w, "revoked", now);
         else if (phase == SQLITE_QUEUE_LEASED)
                 r = sqlite_do(db, SQL_REVOKE, "i", w.ending.seq);
-        else
+        else if (!known || over)
                 r = known ? -EALREADY : -ENOENT;
         sqlite_end(s);
-        return r < 0 ? r : phase == SQLITE_QUEUE_LEASED;
+        return r < 0 ? r : !waits;
 }
 
 int sqlite_queue_cancel(broker *b, sj_str id, sj_time deadline)

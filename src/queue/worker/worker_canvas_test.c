@@ -11,6 +11,7 @@
 #include <sanjab/exec.h>
 #include <sanjab/fiber.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -33,6 +34,18 @@ SJ_TASK(total, int64_t, (const sj_json *, list))
                         return r;
                 *ret += n;
         }
+        return 0;
+}
+
+/* Ends when there is such a file. */
+SJ_TASK(gate, int64_t, (const char *, path))
+{
+        while (access(path, F_OK) < 0) {
+                int r = sj_sleep(5 * SJ_MS);
+                if (r < 0)
+                        return r;
+        }
+        *ret = 1;
         return 0;
 }
 
@@ -191,6 +204,36 @@ static int revoked_members(bench *b)
         return 0;
 }
 
+/* One that is published by the worker alone, after the revoke; and the links behind it. */
+static int revoked_links(bench *b)
+{
+        char path[] = "/tmp/sanjab-gate-XXXXXX";
+        int fd = mkstemp(path);
+        assert_true(fd >= 0);
+        close(fd);
+        unlink(path);
+        sj_signature *later = sj_signature_set(add_p(1), &(sj_call){.task_id = "later-link"});
+        sj_signature *s = SJ_CHAIN(gate_s(path), later, twice_p());
+        sj_result result, link = {.app = b->app, .id = "later-link"};
+        sj_outcome outcome;
+        sj_arena *arena;
+        assert_int_equal(sj_arena_new(&arena), 0);
+        assert_int_equal(sj_signature_send(b->app, s, &result), 0);
+        sj_signature_free(s);
+        assert_int_equal(sj_result_revoke(&link, sj_after(BENCH_LIMIT / 2)), 0);
+        fd = open(path, O_CREAT | O_WRONLY, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+        assert_int_equal(bench_outcome(&link, arena, &outcome), 0);
+        assert_int_equal(outcome.state, SJ_REVOKED);
+        assert_int_equal(bench_outcome(&result, arena, &outcome), 0);
+        assert_int_equal(outcome.state, SJ_REVOKED);
+        unlink(path);
+        assert_int_equal(sj_result_forget(&link, sj_after(BENCH_LIMIT / 2)), 0);
+        sj_arena_free(arena);
+        return 0;
+}
+
 static void expect_pending(bench *b, const char *id)
 {
         sj_result result = {.app = b->app};
@@ -229,6 +272,8 @@ static int all(bench *b)
                 r = built_in_tasks(b);
         if (r >= 0)
                 r = revoked_members(b);
+        if (r >= 0)
+                r = revoked_links(b);
         if (r >= 0)
                 r = canvases_of_tasks(b);
         if (r >= 0)
