@@ -25,6 +25,19 @@ static bool args_are(const message *m)
         return sj_json_equal(m->args, made.args) && sj_json_equal(m->kwargs, made.kwargs);
 }
 
+static void a_compression_is_called_on_the_wire_as_kombu_calls_it(void **state)
+{
+        (void)state;
+        static const char *const types[][2] = {{"zlib", "application/x-gzip"},
+                                               {"gzip", "application/x-gzip"},
+                                               {"bzip2", "application/x-bz2"},
+                                               {"zstd", "application/zstd"},
+                                               {"zstandard", "application/zstd"}};
+        for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+                assert_true(sj_str_equal(message_content_compression(types[i][0]),
+                                         sj_str_of(types[i][1])));
+}
+
 static void a_body_comes_back_from_each_serializer_and_compression(void **state)
 {
         (void)state;
@@ -182,6 +195,7 @@ static void a_damaged_stream_is_refused_wherever_it_is_cut(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                ARENA_TEST(a_compression_is_called_on_the_wire_as_kombu_calls_it),
                 ARENA_TEST(a_body_comes_back_from_each_serializer_and_compression),
                 ARENA_TEST(msgpack_is_read_only_where_it_is_accepted),
                 ARENA_TEST(what_cannot_be_written_is_said),
