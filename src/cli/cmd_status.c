@@ -233,7 +233,8 @@ const command cmd_status = {
         .summary = "shows the queues and the workers",
         .about = "For each queue that holds something: the tasks that are ready, that wait for "
                  "their time, that a worker has, and that are dead; and the age of the oldest "
-                 "that is ready. Then the workers that are alive: how many tasks each can run at "
+                 "that is ready. A + behind a number says that it is more. Then the workers that "
+                 "are alive: how many tasks each can run at "
                  "once, has now, and has done.",
         .options = options,
         .refused = refused,
