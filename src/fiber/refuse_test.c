@@ -12,6 +12,7 @@
 #include <sanjab/fiber.h>
 #include <sanjab/process.h>
 #include <sanjab/select.h>
+#include <sanjab/shared.h>
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -92,6 +93,12 @@ static int all_that_allocates(void *arg)
         sj_chan *c = NULL;
         note(sj_chan_new(8, 4, &c), error);
         sj_chan_free(c);
+        sj_shared_chan *shared = NULL;
+        note(sj_shared_chan_new(8, 4, &shared), error);
+        sj_shared_chan_free(shared);
+        sj_remote remote;
+        sj_spawn_on(sj_loop_current(), yield_once, NULL, &remote);
+        note(sj_future_get(&remote.done, NULL, SJ_NEVER), error);
         sj_signals *signals = NULL;
         note(sj_signals_open((const int[]){SIGUSR1}, 1, &signals), error);
         sj_signals_close(signals);
