@@ -215,7 +215,7 @@ SJ_PUBLIC int sj_stream_peer_process(const sj_stream *s, sj_peer_process *ret);
  * them with the first of the bytes, if it reads that with sj_read_fds; else they are closed. They
  * stay the caller's, to be closed at any time after. -EINVAL n is 0; -EMSGSIZE more than
  * SJ_FDS_MAX; -EBADF one is not open; -ETOOMANYREFS too many are on their way already; -EOPNOTSUPP
- * another kind of stream; -ENOSYS under the simulator; else as sj_write, and nothing has gone.
+ * another kind of stream; -ENOSYS under the simulator; else as sj_write.
  */
 SJ_PUBLIC int sj_write_fds(sj_stream *s, const void *data, size_t n, const int fds[], size_t n_fds,
                            sj_time deadline);

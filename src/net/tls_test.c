@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/refusal.h"
 #include "base/unit.h"
-#include "net/net_test.h"
+#include "net/net_test_dns.h"
 #include "os/os.h"
+
+#include <sanjab/file.h>
 
 #include <sys/wait.h>
 
@@ -226,6 +228,45 @@ static int gathered(void *arg)
         }
         part(&m);
         return 0;
+}
+
+static int send_file(void *arg)
+{
+        void **args = arg;
+        uint64_t sent;
+        int r = sj_file_send(args[0], args[1], 3, UINT64_MAX, &sent, SJ_NEVER);
+        return r < 0 ? r : (int)sent;
+}
+
+static int file_sent(void *arg)
+{
+        (void)arg;
+        static const char text[] = "012the file's text";
+        char got[sizeof(text)] = "";
+        const size_t n = sizeof(text) - 1 - 3;
+        const char *path = world_write_file("tls-send", text);
+        struct meeting m = met();
+        sj_file *f;
+        sj_fiber *sender;
+        CHECK_INT(sj_file_open(path, O_RDONLY, 0, &f, SJ_NEVER), 0);
+        CHECK_INT(os_unlink(path), 0);
+        void *args[] = {f, m.ends[0]};
+        {
+                SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+                CHECK_INT(sj_spawn(s, send_file, args, &sender), 0);
+                CHECK_INT(sj_read_exactly(m.ends[1], got, n, SJ_NEVER), 0);
+                CHECK_INT(sj_join(sender, SJ_NEVER), n);
+        }
+        CHECK(memcmp(got, text + 3, n) == 0);
+        sj_file_close(f);
+        part(&m);
+        return 0;
+}
+
+static void a_file_is_sent_sealed(void **state)
+{
+        (void)state;
+        each_world(file_sent);
 }
 
 static void parts_of_any_size_arrive_in_order(void **state)
@@ -1043,6 +1084,7 @@ int main(void)
                 cmocka_unit_test(bytes_flow_both_ways_at_once_in_order_up_to_the_end),
                 cmocka_unit_test(a_tls_stream_lies_over_any_other),
                 cmocka_unit_test(parts_of_any_size_arrive_in_order),
+                cmocka_unit_test(a_file_is_sent_sealed),
                 cmocka_unit_test(an_end_that_was_said_is_a_clean_one),
                 cmocka_unit_test(an_end_that_was_not_said_is_an_error),
                 cmocka_unit_test(what_was_not_sealed_by_the_peer_is_never_read),
