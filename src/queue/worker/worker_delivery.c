@@ -7,9 +7,6 @@
  * that a child finds its next task without asking. The read-ahead is what can be run in a few
  * milliseconds, by the mean of the last runs; a delivery that waits behind a long one all the
  * same is recalled (worker_settle.c).
- *
- * When: each call costs the broker and this process as much as several messages, so while all
- * children have enough to do, room is left to gather; but no child is left to run dry.
  */
 #include "queue/app.h"
 #include "queue/worker/worker_events.h"
@@ -24,7 +21,6 @@
 #define READ_AHEAD_TIME (10 * SJ_MS)
 enum {
         LEASE_BATCH = 128,
-        LEASE_GATHERED = 64, /* room for so many is worth a call at any time */
         /* One call's for each of two at a time, or the broker has nothing to do meanwhile. */
         ENDED_MAX = LEASE_BATCH + LEASE_BATCH / 2,
         DELIVERY_ROOM = 4608, /* what an ordinary message comes to, decoded and settled */
@@ -143,23 +139,6 @@ size_t worker_room(const worker *w)
         size_t left = others < ENDED_MAX ? ENDED_MAX - others : 0;
         room = min_size(room, left);
         return room > w->n_asked ? room - w->n_asked : 0;
-}
-
-/* Whether the child has as much before it as it has behind it. */
-static bool is_half_way(const worker *w, const worker_child *c)
-{
-        return worker_child_room(w, c) > 0 && 2 * c->load <= 1 + read_ahead(w);
-}
-
-bool worker_is_worth_asking(const worker *w)
-{
-        size_t room = worker_room(w);
-        if (room == 0 || w->options.pool != WORKER_PREFORK || room >= LEASE_GATHERED)
-                return room > 0;
-        for (size_t i = 0; w->asking == 0 && i < w->n_children; i++)
-                if (is_half_way(w, w->children[i]))
-                        return true;
-        return false;
 }
 
 bool worker_can_hand(const worker *w)
@@ -634,7 +613,6 @@ static int lease_some(worker *w, bool *ret_dry)
         int got = broker_lease_next(w->options.broker, &claim, leases, n, SJ_NEVER);
         w->n_asked -= n;
         w->asking--;
-        sj_event_set(&w->capacity); /* for the one that has left it to this one */
         *ret_dry = take_leases(w, leases, got, n);
         return got == -ECANCELED ? -ETIMEDOUT : got;
 }
@@ -671,7 +649,7 @@ int worker_lease_duty(void *arg)
                 /* Without memory it goes on with those of before, and while they are being read. */
                 if (w->asking == 0)
                         worker_sources_claim(&w->sources);
-                if (!worker_is_worth_asking(w) || w->sources.n_claimed == 0) {
+                if (worker_room(w) == 0 || w->sources.n_claimed == 0) {
                         sj_event_clear(&w->capacity);
                         r = sj_event_wait(&w->capacity, SJ_NEVER);
                         dry = false;
@@ -705,7 +683,7 @@ int worker_lease_more_duty(void *arg)
                 if (w->asking == 0 || w->sources.changed)
                         sj_event_clear(&w->plenty);
                 r = sj_event_wait(&w->plenty, SJ_NEVER);
-                if (r >= 0 && !worker_is_worth_asking(w)) {
+                if (r >= 0 && worker_room(w) == 0) {
                         sj_event_clear(&w->capacity);
                         r = sj_event_wait(&w->capacity, SJ_NEVER);
                 } else if (r >= 0) {

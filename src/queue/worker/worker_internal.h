@@ -274,8 +274,6 @@ void worker_fail(worker *w, int error, const char *format, ...) SJ_PRINTF(3, 4);
 /* worker_delivery.c */
 /* How many more deliveries may be leased now. */
 size_t worker_room(const worker *w);
-/* Whether a call for them is worth what it costs. */
-bool worker_is_worth_asking(const worker *w);
 int worker_lease_duty(void *worker);
 /* Asks while the other one does, and there is plenty. */
 int worker_lease_more_duty(void *worker);

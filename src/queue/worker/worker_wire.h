@@ -34,7 +34,7 @@
 
 enum {
         WIRE_TEXTS_MAX = 10,
-        WIRE_AHEAD_MAX = 128, /* deliveries that may wait at a child behind what it runs */
+        WIRE_AHEAD_MAX = 64, /* deliveries that may wait at a child behind what it runs */
         /* Slots of a child, beside those of what it runs: what waits, and what was recalled. */
         WIRE_SLOTS_BESIDE = 2 * WIRE_AHEAD_MAX,
         WIRE_SLOTS_MAX = 8192,
