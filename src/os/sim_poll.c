@@ -210,16 +210,25 @@ static size_t report(sim_world *w, watch *x, os_event *ret)
         return 1;
 }
 
-static size_t report_for_nothing(sim_world *w, os_poller *p, os_event *ret)
+/* As epoll, whose answer has a descriptor once: who hears of it may let go of it at once. */
+static bool is_reported(const os_event events[], size_t n, const watch *x)
+{
+        for (size_t i = 0; i < n; i++)
+                if (events[i].token == x->token)
+                        return true;
+        return false;
+}
+
+static size_t report_for_nothing(sim_world *w, os_poller *p, os_event events[], size_t n)
 {
         if (p->watch_count == 0 || !sim_one_in(w, FAULT_SPURIOUS, w->options.spurious))
                 return 0;
         watch *x = nth(&p->watches, offsetof(watch, of_poller),
                        (size_t)sim_draw_from(w, SIM_MISCHIEF, p->watch_count));
-        if (x->one_shot || !list_empty(&x->ready))
+        if (x->one_shot || !list_empty(&x->ready) || is_reported(events, n, x))
                 return 0;
-        *ret = (os_event){.token = x->token, .ready = OS_READABLE | OS_WRITABLE};
-        sim_trace(w, "report_spurious", x->fd->number, (ssize_t)ret->ready);
+        events[n] = (os_event){.token = x->token, .ready = OS_READABLE | OS_WRITABLE};
+        sim_trace(w, "report_spurious", x->fd->number, (ssize_t)events[n].ready);
         return 1;
 }
 
@@ -231,7 +240,7 @@ static size_t collect(sim_world *w, os_poller *p, os_event events[], size_t n)
                 count += report(w, nth(&p->ready, offsetof(watch, ready), i), &events[count]);
         }
         if (count < n)
-                count += report_for_nothing(w, p, &events[count]);
+                count += report_for_nothing(w, p, events, count);
         w->counters.reports += count;
         return count;
 }

@@ -263,6 +263,28 @@ static void spurious_edges_come_only_when_asked_for(void **state)
         }
 }
 
+static void a_wait_has_a_descriptor_once_whatever_is_spurious(void **state)
+{
+        (void)state;
+        os_event events[2];
+        int fds[2];
+        sim_begin(1, &(sim_options){.spurious = 2});
+        os_poller *p = new_poller();
+        assert_int_equal(os_pipe(fds), 0);
+        assert_int_equal(os_poller_watch(p, fds[0], fds), 0);
+        for (int i = 0; i < 20; i++) {
+                char byte = 0;
+                assert_int_equal(os_write(fds[1], "x", 1), 1);
+                assert_int_equal(os_poller_wait(p, events, 2, SJ_POLL), 1);
+                assert_int_equal(os_read(fds[0], &byte, 1), 1);
+        }
+        os_poller_forget(p, fds[0]);
+        os_close(fds[0]);
+        os_close(fds[1]);
+        os_poller_free(p);
+        assert_int_equal(sim_end(), 0);
+}
+
 static void signal_reaches_who_opened_it(void **state)
 {
         (void)state;
@@ -367,6 +389,7 @@ int main(void)
                 cmocka_unit_test(stuck_world_says_why),
                 cmocka_unit_test(ready_reports_come_in_an_order_of_the_seed),
                 cmocka_unit_test(spurious_edges_come_only_when_asked_for),
+                cmocka_unit_test(a_wait_has_a_descriptor_once_whatever_is_spurious),
                 cmocka_unit_test(signal_reaches_who_opened_it),
                 cmocka_unit_test(descriptors_fail_when_told_and_none_leaks),
                 cmocka_unit_test(maps_fail_when_told),
