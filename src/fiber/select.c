@@ -290,17 +290,17 @@ static __attribute__((noinline)) size_t enter_shared(sj_case cases[], size_t n, 
         return done;
 }
 
-static int wait_with_shared(sj_case cases[], size_t n, slot slots[], clause clauses[],
+/* Others look at the grant until the cases are left. */
+static int wait_with_shared(sj_case cases[], size_t n, slot slots[], clause clauses[], grant *g,
                             sj_time deadline, size_t *ret)
 {
-        grant g;
-        grant_init(&g, clauses);
-        size_t done = enter_shared(cases, n, slots, &g);
+        grant_init(g, clauses);
+        size_t done = enter_shared(cases, n, slots, g);
         if (done < n) {
                 *ret = done;
                 return cases[done].result;
         }
-        return grant_wait(&g, n, deadline, "select", ret);
+        return grant_wait(g, n, deadline, "select", ret);
 }
 
 /* ── Waiting ─────────────────────────────────────────────────────────────────────────────── */
@@ -311,9 +311,11 @@ static int wait_for_case(sj_case cases[], size_t n, slot slots[], clause clauses
         size_t i = enter_all(cases, n, slots, clauses);
         if (i < n)
                 return (int)i;
+        grant g;
         size_t fired = n;
-        int r = has_shared(cases, n) ? wait_with_shared(cases, n, slots, clauses, deadline, &fired)
-                                     : fiber_wait(clauses, n, deadline, "select", &fired);
+        int r = has_shared(cases, n)
+                        ? wait_with_shared(cases, n, slots, clauses, &g, deadline, &fired)
+                        : fiber_wait(clauses, n, deadline, "select", &fired);
         leave_all(cases, n, slots, clauses);
         if (fired == n)
                 return r;
