@@ -50,7 +50,8 @@ static int addresses(void *arg)
         sj_stream_close(ends[1]);
         connect_both(LINK_UNIX, ends);
         CHECK_INT(sj_stream_peer(ends[0], &a), 0);
-        check_text(&a, "unix:@net-test");
+        snprintf(text, sizeof(text), "unix:%s", abstract_name());
+        check_text(&a, text);
         sj_stream_close(ends[0]);
         sj_stream_close(ends[1]);
         return 0;
@@ -152,7 +153,7 @@ static int connect_and_close(void *arg)
 static int crowded(void *arg)
 {
         (void)arg;
-        const char *path = "@crowded";
+        const char *path = abstract_name();
         sj_listener *l;
         sj_stream *s;
         CHECK_INT(sj_unix_listen(path, 1, &l), 0);

@@ -56,6 +56,9 @@ void world_limit_descriptors(size_t n);
 /* Sets the wall clock; false: it is everybody's, and stays. */
 bool world_set_wall(sj_wall when);
 
+/* An abstract address of Unix sockets that no other test which runs meanwhile has. */
+const char *abstract_name(void);
+
 /* A draw below n, of the seed. */
 size_t world_draw(size_t n);
 

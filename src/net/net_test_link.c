@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/unit.h"
 #include "net/net_test.h"
+#include "os/os.h"
+
+const char *abstract_name(void)
+{
+        static char name[32];
+        snprintf(name, sizeof(name), "@net-test-%d", os_pid());
+        return name;
+}
 
 static int run_accept(void *arg)
 {
@@ -18,7 +26,7 @@ void connect_both(link_kind kind, sj_stream *ret[2])
         if (kind == LINK_TCP)
                 CHECK_INT(sj_tcp_listen("127.0.0.1", 0, 0, &l), 0);
         else
-                CHECK_INT(sj_unix_listen("@net-test", 0, &l), 0);
+                CHECK_INT(sj_unix_listen(abstract_name(), 0, &l), 0);
         void *args[] = {l, &ret[1]};
         {
                 SJ_SCOPE(s, SJ_NEVER, 0);
@@ -28,7 +36,7 @@ void connect_both(link_kind kind, sj_stream *ret[2])
                                 sj_tcp_connect("127.0.0.1", sj_listener_port(l), &ret[0], SJ_NEVER),
                                 0);
                 else
-                        CHECK_INT(sj_unix_connect("@net-test", &ret[0], SJ_NEVER), 0);
+                        CHECK_INT(sj_unix_connect(abstract_name(), &ret[0], SJ_NEVER), 0);
                 CHECK_INT(sj_scope_join(s), 0);
         }
         sj_listener_close(l);

@@ -228,7 +228,7 @@ static int unix_conversations(void *arg)
 {
         (void)arg;
         for (unsigned i = 0; i < 4; i++)
-                numbers(i % 2 ? "@net-test" : a_path(), i / 2);
+                numbers(i % 2 ? abstract_name() : a_path(), i / 2);
         return 0;
 }
 
@@ -295,8 +295,8 @@ static void a_unix_socket_has_a_file_that_it_takes_over_and_removes(void **state
 static int full(void *arg)
 {
         (void)arg;
-        sj_udp *server = unix_at("@net-test"), *client = unix_at(NULL);
-        sj_address to = unix_address("@net-test");
+        sj_udp *server = unix_at(abstract_name()), *client = unix_at(NULL);
+        sj_address to = unix_address(abstract_name());
         struct sender sender = {client, &to, 1000000};
         sj_fiber *f;
         {
@@ -323,8 +323,8 @@ static void who_sends_to_a_full_receiver_waits_and_can_be_cancelled(void **state
 static int unwanted(void *arg)
 {
         (void)arg;
-        sj_udp *server = unix_at("@net-test");
-        sj_address to = unix_address("@net-test");
+        sj_udp *server = unix_at(abstract_name());
+        sj_address to = unix_address(abstract_name());
         sj_peer_process p;
         char bytes[10];
         int fd = os_socket(AF_UNIX, SOCK_DGRAM), many[] = {1, 1, 1};
