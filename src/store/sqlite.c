@@ -71,12 +71,15 @@ sqlite_job *sqlite_take(sqlite_db *db, list *jobs)
         return job;
 }
 
-/* After a run: into the list `next`, or done if that is NULL or nobody wants it any more. */
+/*
+ * After a run: into the list `next`, or done if that is NULL or nobody wants it any more. Then it
+ * is not known yet how it ends, and its caller is told why he has not waited.
+ */
 void sqlite_put(sqlite_db *db, sqlite_job *job, int result, list *next)
 {
         mutex_lock(&db->lock);
         if (!next || job->unwanted) {
-                sqlite_finish(job, result);
+                sqlite_finish(job, next ? job->unwanted : result);
         } else {
                 job->state = JOB_QUEUED;
                 job->result = result;
@@ -86,13 +89,13 @@ void sqlite_put(sqlite_db *db, sqlite_job *job, int result, list *next)
 }
 
 /* Whether it was taken back in time; else it is done, or will be at once. */
-static bool sqlite_withdraw(sqlite_db *db, sqlite_job *job)
+static bool sqlite_withdraw(sqlite_db *db, sqlite_job *job, int why)
 {
         mutex_lock(&db->lock);
         bool queued = job->state == JOB_QUEUED;
         if (queued)
                 list_remove(&job->node);
-        job->unwanted = true;
+        job->unwanted = why;
         mutex_unlock(&db->lock);
         return queued;
 }
@@ -101,7 +104,7 @@ int sqlite_call(sqlite_db *db, sqlite_job *job, sj_time deadline)
 {
         list_init(&job->node);
         job->state = JOB_QUEUED;
-        job->unwanted = false;
+        job->unwanted = 0;
         job->done = (sj_future)SJ_FUTURE_INIT;
         bool reads = job->kind == SQLITE_JOB_READ || job->kind == SQLITE_JOB_AWAIT;
         job->once = reads && deadline <= sj_now();
@@ -116,7 +119,7 @@ int sqlite_call(sqlite_db *db, sqlite_job *job, sj_time deadline)
                 os_poller_wake(db->poller);
         int r = sj_future_get(&job->done, NULL, deadline);
         if (r < 0) {
-                if (sqlite_withdraw(db, job))
+                if (sqlite_withdraw(db, job, r))
                         return r;
                 await_surely(&job->done, NULL);
         }

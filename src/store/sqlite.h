@@ -54,7 +54,7 @@ struct sqlite_job {
         /* private: */
         list node;
         int state;
-        bool unwanted;
+        int unwanted; /* -ETIMEDOUT or -ECANCELED: its caller has given up */
         bool once;
         int result;
         sj_future done;

@@ -479,6 +479,73 @@ static void who_awaits_is_woken_by_another_process(void **state)
         close(start[1]);
 }
 
+/* A job that is running until the test lets it go. */
+typedef struct held {
+        sqlite_job job;
+        sqlite_db *db;
+        sj_future begun, released;
+        int result;
+        sj_time deadline;
+} held;
+
+static int run_held(sqlite_db *db, sqlite_job *job, sj_wall now)
+{
+        (void)db;
+        (void)now;
+        held *h = container_of(job, held, job);
+        sj_future_set(&h->begun, 0, NULL);
+        sj_future_get(&h->released, NULL, SJ_NEVER);
+        return h->result;
+}
+
+static int call_held(void *arg)
+{
+        held *h = arg;
+        return sqlite_call(h->db, &h->job, h->deadline);
+}
+
+/* What the call returns when its caller gives up while the job runs. */
+static int give_up_while_it_runs(void *arg)
+{
+        held *h = arg;
+        sj_fiber *fiber;
+        SJ_SCOPE(s, SJ_NEVER, SJ_COLLECT);
+        h->begun = h->released = (sj_future)SJ_FUTURE_INIT;
+        h->deadline = SJ_NEVER;
+        int r = sj_spawn(s, call_held, h, &fiber);
+        if (r == 0)
+                r = sj_future_get(&h->begun, NULL, soon());
+        if (r < 0)
+                return r;
+        sj_cancel(fiber);
+        for (int i = 0; i < 5; i++)
+                sj_yield();
+        sj_future_set(&h->released, 0, NULL);
+        return sj_join(fiber, soon());
+}
+
+static void who_gives_up_hears_why_unless_it_has_ended(void **state)
+{
+        (void)state;
+        static const struct {
+                sqlite_kind kind;
+                int result, expected;
+        } cases[] = {
+                {SQLITE_JOB_AWAIT, -EAGAIN, -ECANCELED}, /* it would have been run again */
+                {SQLITE_JOB_READ, -EAGAIN, -ECANCELED},
+                {SQLITE_JOB_WRITE, 0, -ECANCELED}, /* it was not committed yet */
+                {SQLITE_JOB_AWAIT, 0, 0},
+                {SQLITE_JOB_WRITE, -EDOM, -EDOM},
+        };
+        held h = {.db = open_numbers()};
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                h.job = (sqlite_job){.run = run_held, .kind = cases[i].kind};
+                h.result = cases[i].result;
+                assert_int_equal(sj_run(give_up_while_it_runs, &h), cases[i].expected);
+        }
+        sqlite_close(h.db);
+}
+
 /* Commits small groups; each of them is followed by a checkpoint, if the others let it. */
 static int commit_for_a_while(int which)
 {
@@ -665,6 +732,7 @@ int main(void)
                 CASE(a_full_disk_refuses_and_loses_nothing),
                 CASE(a_failed_sync_ends_it_for_good),
                 CASE(who_awaits_is_woken_by_another_process),
+                CASE(who_gives_up_hears_why_unless_it_has_ended),
                 CASE(checkpoints_and_commits_of_processes_lose_no_page),
                 CASE(commits_and_checkpoints_keep_each_other_out),
                 CASE(the_log_is_bounded),
