@@ -271,6 +271,19 @@ static void a_thread_of_the_pool_cannot_await_its_own_end(void **state)
         sj_thread_pool_free(pool);
 }
 
+typedef struct ordered_gate {
+        gate *gate;
+        sj_future *before;
+} ordered_gate;
+
+static void *open_after(void *arg)
+{
+        ordered_gate *o = arg;
+        (void)sj_future_get(o->before, NULL, sj_after(LIMIT));
+        open_gate(o->gate);
+        return NULL;
+}
+
 static void freeing_waits_for_what_runs_and_cancels_what_waits(void **state)
 {
         (void)state;
@@ -278,11 +291,12 @@ static void freeing_waits_for_what_runs_and_cancels_what_waits(void **state)
         gate g = {0};
         sj_future running = SJ_FUTURE_INIT;
         sj_future waiting = SJ_FUTURE_INIT;
+        ordered_gate after_the_cancelled = {&g, &waiting};
         sj_thread_pool_submit(pool, pass_gate, &g, &running, SJ_NEVER);
         await_arrivals(&g, 1);
         sj_thread_pool_submit(pool, pass_gate, &g, &waiting, SJ_NEVER);
         os_thread *opener;
-        assert_int_equal(os_thread_start(open_soon, &g, "opener", &opener), 0);
+        assert_int_equal(os_thread_start(open_after, &after_the_cancelled, "opener", &opener), 0);
         sj_thread_pool_free(pool);
         os_thread_join(opener);
         assert_int_equal(sj_future_get(&running, NULL, SJ_POLL), 7);
